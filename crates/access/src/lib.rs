@@ -1,0 +1,1 @@
+//! Who may do what: permissions, tokens, local mode.

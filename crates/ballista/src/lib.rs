@@ -1,0 +1,1 @@
+//! Scale-out of tables on a Ballista cluster.

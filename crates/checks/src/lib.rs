@@ -1,0 +1,1 @@
+//! Suites over data and models, and their results.

@@ -1,0 +1,1 @@
+//! The loop: triggers, gates, rollouts, retraining, decisions.

@@ -1,0 +1,1 @@
+//! The one thin layer over SQLite and Postgres.

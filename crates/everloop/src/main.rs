@@ -1,0 +1,2 @@
+//! Everloop: one program that keeps machine-learning models good in production.
+fn main() {}

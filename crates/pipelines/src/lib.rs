@@ -1,0 +1,1 @@
+//! Stages, the DAG of them, their cache and durable execution.

@@ -1,0 +1,1 @@
+//! Models: load, predict, and train the built-in learner.

@@ -1,0 +1,1 @@
+//! Endpoints, routes, rollouts, predictions and feedback.

@@ -1,0 +1,1 @@
+//! Pure statistics: metrics, drift distances, tests, intervals, sequential inference.

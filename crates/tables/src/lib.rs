@@ -1,0 +1,1 @@
+//! Tables on objects: query, profile. The only crate that knows DataFusion.
