@@ -1,0 +1,5 @@
+//! Costs of predicting and training.
+
+fn main() {
+    divan::main();
+}
