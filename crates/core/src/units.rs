@@ -146,7 +146,7 @@ impl fmt::Display for ByteSize {
         ];
         match UNITS.iter().find(|(_, size)| self.0 >= *size) {
             None => write!(f, "{}B", self.0),
-            Some((unit, size)) if self.0 % size == 0 => write!(f, "{}{unit}", self.0 / size),
+            Some((unit, size)) if self.0.is_multiple_of(*size) => write!(f, "{}{unit}", self.0 / size),
             Some((unit, size)) => write!(f, "{:.1}{unit}", self.0 as f64 / *size as f64),
         }
     }
