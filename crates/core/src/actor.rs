@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+use crate::{ProjectName, Timestamp};
+
 /// The person, token or part of the system that acts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "name", rename_all = "snake_case")]
@@ -47,4 +49,16 @@ impl std::str::FromStr for Actor {
             _ => Err(()),
         }
     }
+}
+
+/// Who changes something, in which project, when: what every change of several capabilities shares, so that whoever
+/// composes them in one transaction says it once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    /// The project: nothing outside it is seen or touched.
+    pub project: ProjectName,
+    /// The person, token or part of the system.
+    pub actor: Actor,
+    /// When, in project time.
+    pub at: Timestamp,
 }

@@ -13,7 +13,7 @@ mod names;
 mod suggest;
 mod units;
 
-pub use actor::Actor;
+pub use actor::{Actor, By};
 pub use clock::{Clock, Timestamp};
 pub use error::{Code, Coded};
 pub use frame::{Column, Frame, UnequalRows, Values};
