@@ -1,0 +1,117 @@
+//! Profiles a table in one pass over its partitions.
+//!
+//! The partitions are cut by the table's size alone, not by the number of threads, each gives a profile, and those
+//! are merged in order. So the same files give the same profile on every machine, bit for bit.
+
+use super::builder::ProfileBuilder;
+use super::{Profile, ProfileOptions};
+use crate::error::{Result, from_datafusion};
+use crate::session::Session;
+use datafusion::common::stats::Precision;
+use datafusion::datasource::TableProvider;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Parts of a table with few columns.
+const PARTITIONS: usize = 32;
+
+/// Parts times columns: bounds the memory of wide tables.
+const PARTITION_COLUMNS: usize = 8_192;
+
+/// The profile of `table`.
+pub(crate) async fn profile(
+    session: &Session,
+    table: Arc<dyn TableProvider>,
+    options: ProfileOptions,
+) -> Result<Profile> {
+    let schema = table.schema();
+    let empty = ProfileBuilder::new(&schema, &options)?;
+    let projection = empty.indices().to_vec();
+    let partitions = (PARTITION_COLUMNS / projection.len().max(1)).clamp(4, PARTITIONS);
+    let context = deterministic(session.context(), partitions);
+    let state = context.state();
+    let scan = table
+        .scan(&state, Some(&projection), &[], None)
+        .await
+        .map_err(from_datafusion)?;
+    let scan = scan
+        .repartitioned(partitions, state.config_options())
+        .map_err(from_datafusion)?
+        .unwrap_or(scan);
+    let expected = expected_rows(scan.as_ref());
+    let builder = ProfileBuilder::new(&scan.schema(), &ProfileOptions::default())?.expecting(expected);
+    merge_in_order(
+        scan,
+        context.task_ctx(),
+        builder,
+        session.tables().options().threads.max(1),
+    )
+    .await
+}
+
+/// A context in which the same files always fall into the same partitions in the same order.
+fn deterministic(context: &SessionContext, partitions: usize) -> SessionContext {
+    let state = context.state();
+    let mut config = state.config().clone().with_target_partitions(partitions);
+    config.options_mut().execution.enable_file_stream_work_stealing = false;
+    SessionContext::new_with_config_rt(config, context.runtime_env())
+}
+
+fn expected_rows(scan: &dyn ExecutionPlan) -> u64 {
+    let statistics = StatisticsContext::new().compute(scan, &StatisticsArgs::new());
+    match statistics.map(|statistics| statistics.num_rows) {
+        Ok(Precision::Exact(rows) | Precision::Inexact(rows)) => rows as u64,
+        Ok(Precision::Absent) | Err(_) => 0,
+    }
+}
+
+async fn merge_in_order(
+    scan: Arc<dyn ExecutionPlan>,
+    task: Arc<TaskContext>,
+    empty: ProfileBuilder,
+    threads: usize,
+) -> Result<Profile> {
+    let count = scan.output_partitioning().partition_count();
+    let mut parts = futures::stream::iter(0..count)
+        .map(|index| {
+            let (scan, task, builder) = (Arc::clone(&scan), Arc::clone(&task), empty.fresh());
+            let part = tokio::spawn(one_partition(scan, task, builder, index));
+            let part = tokio_util::task::AbortOnDropHandle::new(part);
+            async move {
+                match part.await {
+                    Ok(profile) => Ok((index, profile?)),
+                    Err(failed) => Err(crate::cpu::failure(failed)),
+                }
+            }
+        })
+        .buffer_unordered(threads);
+    let mut merged = empty.fresh().finish();
+    let mut waiting: BTreeMap<usize, Profile> = BTreeMap::new();
+    let mut next = 0;
+    while let Some((index, profile)) = parts.try_next().await? {
+        waiting.insert(index, profile);
+        while let Some(profile) = waiting.remove(&next) {
+            merged.merge(&profile)?;
+            next += 1;
+        }
+    }
+    Ok(merged)
+}
+
+async fn one_partition(
+    scan: Arc<dyn ExecutionPlan>,
+    task: Arc<TaskContext>,
+    mut builder: ProfileBuilder,
+    index: usize,
+) -> Result<Profile> {
+    let mut batches = scan.execute(index, task).map_err(from_datafusion)?;
+    while let Some(batch) = batches.next().await {
+        builder.push(&batch.map_err(from_datafusion)?)?;
+    }
+    Ok(builder.finish())
+}

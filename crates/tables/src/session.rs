@@ -1,0 +1,382 @@
+//! Named sources, and SQL over them.
+
+use crate::answer::{Answer, RowStream};
+use crate::error::{Error, Result, from_datafusion};
+use crate::profile::{Profile, ProfileOptions};
+use crate::query;
+use crate::records::Text;
+use crate::resolve::{self, Files};
+use crate::source::{CsvFormat, Format, ObjectFile, Source};
+use crate::tables::Tables;
+use crate::writing::{self, Written};
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::MemTable;
+use datafusion::datasource::TableProvider;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::arrow::ArrowFormat;
+use datafusion::datasource::file_format::csv::CsvFormat as CsvReader;
+use datafusion::datasource::file_format::json::JsonFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Batches that wait for a slow reader of a stream.
+const STREAM_BUFFER: usize = 2;
+
+/// JSON lines read to find out the types of the columns.
+const JSON_INFER_ROWS: usize = 1_000;
+
+/// Named tables and the SQL that reads them. Cheap to clone; clones share the tables.
+///
+/// Names of tables and columns are case-sensitive and need no quotes, except those that are not plain words. Every
+/// statement only reads: nothing can be created, changed, set, copied out, or read from a place that is no source.
+#[derive(Clone)]
+pub struct Session {
+    tables: Tables,
+    context: SessionContext,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("tables", &query::table_names(&self.context.state()))
+            .field("engine", &self.tables.engine().name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(crate) async fn open(tables: Tables) -> Result<Self> {
+        let state = SessionStateBuilder::new()
+            .with_config(tables.session_config())
+            .with_runtime_env(tables.runtime_env())
+            .with_default_features();
+        let context = tables.engine().connect(state).await?;
+        Ok(Self { tables, context })
+    }
+
+    /// Gives the rows of `source` the name `name`. Files are found and their schema is read now; a file that appears
+    /// later is not part of the table.
+    ///
+    /// # Errors
+    /// When the name is taken, no file is found, or the schema cannot be read.
+    pub async fn add(&self, name: &str, source: Source) -> Result<()> {
+        self.tables.engine().check_source(&source)?;
+        if self.context.table_exist(name_of(name)).map_err(from_datafusion)? {
+            return Err(Error::TableExists {
+                table: name.to_owned(),
+            });
+        }
+        let session = self.clone();
+        let table = self
+            .tables
+            .cpu()
+            .run(async move { session.provider(source).await })
+            .await?;
+        self.context
+            .register_table(name_of(name), table)
+            .map_err(from_datafusion)?;
+        Ok(())
+    }
+
+    /// The names of the session's tables, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        query::table_names(&self.context.state())
+    }
+
+    /// Names and types of the columns of a table.
+    ///
+    /// # Errors
+    /// When there is no such table.
+    pub async fn schema(&self, name: &str) -> Result<SchemaRef> {
+        Ok(self.table(name).await?.schema())
+    }
+
+    /// Number of rows of a table; for Parquet read from the files' footers.
+    ///
+    /// # Errors
+    /// When there is no such table or it cannot be read.
+    pub async fn rows(&self, name: &str) -> Result<u64> {
+        self.table(name).await?;
+        let answer = self
+            .sql(&format!(
+                "SELECT count(*) AS n FROM \"{}\"",
+                name.replace('"', "\"\"")
+            ))
+            .await?;
+        let frame = answer.to_frame()?;
+        let rows = frame.get("n").map_or(0.0, |values| values.number(0));
+        Ok(rows as u64)
+    }
+
+    /// Runs one statement that reads and collects its answer, up to the answer limit.
+    ///
+    /// # Errors
+    /// With the place in the statement and a hint where they are known.
+    pub async fn sql(&self, text: &str) -> Result<Answer> {
+        let session = self.clone();
+        let text = text.to_owned();
+        self.tables
+            .cpu()
+            .run(async move {
+                let plan = session.physical(&text).await?;
+                session.collect(plan).await
+            })
+            .await
+    }
+
+    /// Runs one statement that reads and streams its answer.
+    ///
+    /// # Errors
+    /// When the statement cannot be planned; later errors come as the stream's last item.
+    pub async fn stream(&self, text: &str) -> Result<RowStream> {
+        let session = self.clone();
+        let text = text.to_owned();
+        let plan = self
+            .tables
+            .cpu()
+            .run(async move { session.physical(&text).await })
+            .await?;
+        let schema = plan.schema();
+        let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
+        let session = self.clone();
+        let query = self.tables.cpu().spawn(async move {
+            let panicked = sender.clone();
+            let work = std::panic::AssertUnwindSafe(session.send(plan, sender));
+            if let Err(panic) = futures::FutureExt::catch_unwind(work).await {
+                let what = crate::cpu::panic_text(panic.as_ref());
+                // The reader may be gone; then nobody needs to know.
+                let _ = panicked.send(Err(Error::Panicked { what })).await;
+            }
+        });
+        Ok(RowStream::new(schema, receiver, query))
+    }
+
+    /// Writes the answer of one statement to a Parquet file (zstd) at `path`. The same rows in the same order give
+    /// the same bytes. The file appears when it is complete; an error leaves nothing behind.
+    ///
+    /// # Errors
+    /// As [`sql`](Self::sql), and when the file cannot be written.
+    pub async fn write_parquet(&self, text: &str, path: &Path) -> Result<Written> {
+        let session = self.clone();
+        let text = text.to_owned();
+        let path = path.to_owned();
+        self.tables
+            .cpu()
+            .run(async move {
+                let plan = session.physical(&text).await?;
+                let stream = session.execute(plan)?;
+                writing::write_parquet(stream, &path).await
+            })
+            .await
+    }
+
+    /// The profile of a table, in one pass.
+    ///
+    /// # Errors
+    /// When there is no such table or it cannot be read.
+    pub async fn profile(&self, name: &str, options: ProfileOptions) -> Result<Profile> {
+        let table = self.table(name).await?;
+        let session = self.clone();
+        self.tables
+            .cpu()
+            .run(async move { crate::profile::scan::profile(&session, table, options).await })
+            .await
+    }
+
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    async fn table(&self, name: &str) -> Result<Arc<dyn TableProvider>> {
+        if !self.context.table_exist(name_of(name)).map_err(from_datafusion)? {
+            return Err(Error::UnknownTable {
+                table: name.to_owned(),
+                known: self.names(),
+                place: None,
+            });
+        }
+        self.context
+            .table_provider(name_of(name))
+            .await
+            .map_err(from_datafusion)
+    }
+
+    async fn physical(&self, text: &str) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = self.context.state();
+        let plan: LogicalPlan = query::plan(&state, self.tables.engine().as_ref(), text).await?;
+        state.create_physical_plan(&plan).await.map_err(from_datafusion)
+    }
+
+    fn execute(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+    ) -> Result<datafusion::physical_plan::SendableRecordBatchStream> {
+        execute_stream(plan, self.context.task_ctx()).map_err(from_datafusion)
+    }
+
+    async fn collect(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Answer> {
+        let limit = self.tables.options().answer_limit;
+        let schema = plan.schema();
+        let mut stream = self.execute(plan)?;
+        let mut batches: Vec<RecordBatch> = Vec::new();
+        let mut bytes = 0_u64;
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(from_datafusion)?;
+            bytes = bytes.saturating_add(batch.get_array_memory_size() as u64);
+            if bytes > limit.0 {
+                return Err(Error::AnswerTooLarge { limit });
+            }
+            if batch.num_rows() > 0 {
+                batches.push(batch);
+            }
+        }
+        Ok(Answer { schema, batches })
+    }
+
+    async fn send(&self, plan: Arc<dyn ExecutionPlan>, sender: mpsc::Sender<Result<RecordBatch>>) {
+        let mut stream = match self.execute(plan) {
+            Ok(stream) => stream,
+            Err(error) => {
+                let _ = sender.send(Err(error)).await;
+                return;
+            }
+        };
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(from_datafusion);
+            let failed = batch.is_err();
+            if sender.send(batch).await.is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    async fn provider(&self, source: Source) -> Result<Arc<dyn TableProvider>> {
+        match source {
+            Source::Batches(batches) => self.memory(batches),
+            Source::Paths { paths, format } => {
+                let limit = self.tables.options().max_files;
+                let files = resolve::files(&self.tables.runtime_env(), &paths, limit).await?;
+                self.listing(files, format).await
+            }
+            Source::Objects { files, format } => {
+                let files = self.objects(&files).await?;
+                self.listing(files, format).await
+            }
+        }
+    }
+
+    fn memory(&self, batches: Vec<RecordBatch>) -> Result<Arc<dyn TableProvider>> {
+        let schema = batches.first().ok_or(Error::EmptySource)?.schema();
+        self.check_columns(&schema)?;
+        let table = MemTable::try_new(schema, vec![batches]).map_err(from_datafusion)?;
+        Ok(Arc::new(table))
+    }
+
+    async fn objects(&self, _files: &[ObjectFile]) -> Result<Files> {
+        Err(Error::EmptySource)
+    }
+
+    async fn listing(&self, files: Files, format: Option<Format>) -> Result<Arc<dyn TableProvider>> {
+        let format = match format {
+            Some(format) => format,
+            None => common_format(&files)?,
+        };
+        if let Some(text) = Text::of(&format) {
+            let mut paths = self.tables.text_paths().write();
+            paths.extend(files.files.iter().map(|file| (file.location.to_string(), text)));
+        }
+        let state = self.context.state();
+        let reader = reader(&format);
+        let full: Vec<_> = files.files.iter().filter(|file| file.size > 0).cloned().collect();
+        if full.is_empty() {
+            return Err(Error::EmptySource);
+        }
+        let schema = reader
+            .infer_schema(&state, &files.store, &full)
+            .await
+            .map_err(from_datafusion)?;
+        self.check_columns(&schema)?;
+        let urls = full
+            .iter()
+            .map(|file| ListingTableUrl::try_new(files.url(file), None))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(from_datafusion)?;
+        let options = ListingOptions::new(reader).with_file_extension("");
+        let config = ListingTableConfig::new_with_multi_paths(urls)
+            .with_listing_options(options)
+            .with_schema(schema);
+        let table = ListingTable::try_new(config).map_err(from_datafusion)?;
+        Ok(Arc::new(table))
+    }
+
+    fn check_columns(&self, schema: &Schema) -> Result<()> {
+        let limit = self.tables.options().max_columns;
+        let found = schema.fields().len();
+        if found > limit {
+            return Err(Error::TooManyColumns { found, limit });
+        }
+        Ok(())
+    }
+}
+
+/// A table's name, taken as it is: dots and capitals have no meaning.
+fn name_of(name: &str) -> datafusion::common::TableReference {
+    datafusion::common::TableReference::bare(name)
+}
+
+/// The one format that all files have by their extensions.
+fn common_format(files: &Files) -> Result<Format> {
+    let mut found: Option<(Format, String)> = None;
+    for file in &files.files {
+        let path = file.location.to_string();
+        let format = Format::of_name(&path).ok_or_else(|| Error::UnknownFormat { path: path.clone() })?;
+        match &found {
+            None => found = Some((format, path)),
+            Some((first, _)) if *first == format => {}
+            Some((_, first)) => {
+                return Err(Error::MixedFormats {
+                    first: first.clone(),
+                    second: path,
+                });
+            }
+        }
+    }
+    found.map(|(format, _)| format).ok_or(Error::EmptySource)
+}
+
+fn reader(format: &Format) -> Arc<dyn FileFormat> {
+    match format {
+        Format::Parquet => Arc::new(ParquetFormat::default()),
+        Format::Csv(csv) => Arc::new(csv_reader(csv)),
+        Format::JsonLines => Arc::new(JsonFormat::default().with_schema_infer_max_rec(JSON_INFER_ROWS)),
+        Format::Arrow => Arc::new(ArrowFormat),
+    }
+}
+
+fn csv_reader(csv: &CsvFormat) -> CsvReader {
+    let nulls = (!csv.nulls.is_empty()).then(|| {
+        let texts: Vec<String> = csv.nulls.iter().map(|text| regex::escape(text)).collect();
+        format!("^(|{})$", texts.join("|"))
+    });
+    CsvReader::default()
+        .with_has_header(csv.header)
+        .with_delimiter(csv.delimiter)
+        .with_null_regex(nulls)
+        .with_schema_infer_max_rec(csv.infer_rows.max(1))
+        // A file is then read by one thread, but a line break inside quotes can never cut a record in two.
+        .with_newlines_in_values(true)
+}

@@ -1,0 +1,4 @@
+//! Tables against real files and exact figures.
+
+mod sql;
+mod support;
