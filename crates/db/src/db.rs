@@ -7,7 +7,7 @@ use everloop_core::Clock;
 use tokio::sync::watch;
 
 use crate::url::Target;
-use crate::{DbUrl, Error, Migration, Result, Stats, Tx, sqlite};
+use crate::{DbUrl, Error, Migration, Result, Stats, Tx, postgres, sqlite};
 
 /// An open database. Cheap to clone; clones share it.
 #[derive(Clone)]
@@ -15,6 +15,20 @@ pub struct Db(Arc<Store>);
 
 enum Store {
     Sqlite(sqlite::Store),
+    Postgres(Box<postgres::Store>),
+}
+
+/// What only SQLite does.
+const POSTGRES_BACKUP: Error = Error::Unsupported {
+    what: "backup by Everloop (use pg_dump and pg_restore)",
+    database: "Postgres",
+};
+
+/// Shows no more than that it is one: its address may hold a password.
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Db")
+    }
 }
 
 impl Db {
@@ -30,6 +44,9 @@ impl Db {
                 blocking(move || sqlite::Store::open(&path, &migrations, &clock))
                     .await
                     .map(Store::Sqlite)?
+            }
+            Target::Postgres(target) => {
+                Store::Postgres(Box::new(postgres::Store::open(target, migrations, clock).await?))
             }
         };
         Ok(Self(Arc::new(store)))
@@ -47,6 +64,7 @@ impl Db {
     {
         match &*self.0 {
             Store::Sqlite(store) => store.read(f).await,
+            Store::Postgres(store) => store.read(f).await,
         }
     }
 
@@ -70,6 +88,7 @@ impl Db {
     {
         match &*self.0 {
             Store::Sqlite(store) => store.write(f).await,
+            Store::Postgres(store) => store.write(f).await,
         }
     }
 
@@ -81,6 +100,7 @@ impl Db {
     pub fn subscribe(&self, channel: &'static str) -> watch::Receiver<u64> {
         match &*self.0 {
             Store::Sqlite(store) => store.subscribe(channel),
+            Store::Postgres(store) => store.subscribe(channel),
         }
     }
 
@@ -89,6 +109,7 @@ impl Db {
     pub fn stats(&self) -> Stats {
         match &*self.0 {
             Store::Sqlite(store) => store.stats(),
+            Store::Postgres(store) => store.stats(),
         }
     }
 
@@ -100,6 +121,7 @@ impl Db {
         let (db, target) = (self.clone(), target.as_ref().to_owned());
         blocking(move || match &*db.0 {
             Store::Sqlite(store) => store.backup_to(&target),
+            Store::Postgres(_) => Err(POSTGRES_BACKUP),
         })
         .await
     }
@@ -113,6 +135,7 @@ impl Db {
         let (target, from) = (url.0.clone(), from.as_ref().to_owned());
         blocking(move || match target {
             Target::Sqlite(path) => sqlite::restore(&from, &path),
+            Target::Postgres(_) => Err(POSTGRES_BACKUP),
         })
         .await
     }
@@ -123,6 +146,7 @@ impl Db {
         let closed = blocking(move || {
             match &*db.0 {
                 Store::Sqlite(store) => store.close(),
+                Store::Postgres(store) => store.close(),
             }
             Ok(())
         })
@@ -134,7 +158,6 @@ impl Db {
 }
 
 /// Runs blocking work off the async threads.
-#[allow(clippy::disallowed_methods, reason = "awaited on the spot")]
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,

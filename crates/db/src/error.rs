@@ -273,6 +273,9 @@ impl Coded for Error {
                 "start the newer program, or restore the snapshot that was taken before it migrated"
             }
             Self::ChangedMigration { .. } => "start the program that wrote this database",
+            Self::Snapshot { .. } => {
+                "free space or grant the right to create schemas; or back up yourself and open with ?snapshot=off"
+            }
             Self::Full { .. } => "free space on the database's disk and try again; nothing was half written",
             Self::Stopped { .. } => "check the disk, then start again; what was acknowledged is kept",
             Self::Corrupt { .. } => "stop writing and restore the last backup (everloop admin restore)",

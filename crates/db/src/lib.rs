@@ -11,6 +11,7 @@ mod error;
 mod job;
 pub mod leases;
 mod migrate;
+mod postgres;
 mod row;
 mod sql;
 mod sqlite;

@@ -58,6 +58,18 @@ pub(crate) fn sqlite_ilike(expression: &str, placeholder: &str) -> String {
     format!("lower({expression}) LIKE lower({placeholder}) ESCAPE '\\'")
 }
 
+/// Text columns compare byte by byte, so this does too.
+pub(crate) fn postgres_like(expression: &str, placeholder: &str) -> String {
+    format!("({expression}) LIKE {placeholder} ESCAPE '\\'")
+}
+
+/// In the collation "C" Postgres's `lower` folds ASCII only, as SQLite's.
+pub(crate) fn postgres_ilike(expression: &str, placeholder: &str) -> String {
+    format!(
+        "lower(({expression}) COLLATE \"C\") LIKE lower(CAST({placeholder} AS TEXT) COLLATE \"C\") ESCAPE '\\'"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

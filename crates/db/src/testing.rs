@@ -1,8 +1,9 @@
 //! Real databases for tests of every crate above: the same test runs on each.
 
-use everloop_core::Clock;
+use everloop_core::{Clock, Ids};
 
-use crate::{Db, DbUrl, Migration};
+use crate::url::Target;
+use crate::{Db, DbUrl, Migration, postgres};
 
 /// The variable that names a Postgres to test against; `tools/postgres-for-tests` starts one.
 pub const POSTGRES_VARIABLE: &str = "EVERLOOP_TEST_POSTGRES";
@@ -18,9 +19,20 @@ pub struct TestDb {
     _place: Place,
 }
 
-/// Keeps the database's place until its test ends.
-enum Place {
-    Folder(#[expect(dead_code, reason = "removes the folder when dropped")] tempfile::TempDir),
+/// A place for a database, which is removed when this is dropped.
+pub struct Place {
+    /// `sqlite` or `postgres`: for messages.
+    pub name: &'static str,
+    /// Where a database can be made.
+    pub url: DbUrl,
+    _kept: Kept,
+}
+
+/// What keeps a place, and removes it when dropped.
+#[expect(dead_code, reason = "held for their destructors")]
+enum Kept {
+    Folder(tempfile::TempDir),
+    Schema(Schema),
 }
 
 /// A fresh database of each kind that can run here: always SQLite, and Postgres when [`POSTGRES_VARIABLE`] names one.
@@ -28,7 +40,11 @@ enum Place {
 /// # Panics
 /// When one can't be made: a test without its database must fail.
 pub async fn databases(migrations: &[Migration]) -> Vec<TestDb> {
-    vec![sqlite(migrations).await]
+    let mut made = Vec::new();
+    for place in places() {
+        made.push(make(place, migrations).await);
+    }
+    made
 }
 
 /// A fresh SQLite database.
@@ -36,15 +52,83 @@ pub async fn databases(migrations: &[Migration]) -> Vec<TestDb> {
 /// # Panics
 /// When it can't be made.
 pub async fn sqlite(migrations: &[Migration]) -> TestDb {
-    let folder = tempfile::tempdir().expect("a folder for the test's database");
-    let url = DbUrl::sqlite(folder.path().join("test.db"));
-    let db = Db::open(&url, migrations, &Clock::system())
+    make(sqlite_place(), migrations).await
+}
+
+/// A place for a database of each kind that can run here, where none was made yet.
+///
+/// # Panics
+/// When one can't be made.
+#[must_use]
+pub fn places() -> Vec<Place> {
+    std::iter::once(sqlite_place()).chain(postgres_place()).collect()
+}
+
+async fn make(place: Place, migrations: &[Migration]) -> TestDb {
+    let db = Db::open(&place.url, migrations, &Clock::system())
         .await
-        .unwrap_or_else(|error| panic!("{url}: {error}"));
+        .unwrap_or_else(|error| panic!("{}: {error}", place.url));
     TestDb {
-        name: "sqlite",
+        name: place.name,
         db,
+        url: place.url.clone(),
+        _place: place,
+    }
+}
+
+fn sqlite_place() -> Place {
+    let folder = tempfile::tempdir().expect("a folder for the test's database");
+    Place {
+        name: "sqlite",
+        url: DbUrl::sqlite(folder.path().join("test.db")),
+        _kept: Kept::Folder(folder),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how a run of the tests is told of its Postgres"
+)]
+fn postgres_place() -> Option<Place> {
+    let url = std::env::var(POSTGRES_VARIABLE)
+        .ok()
+        .filter(|url| !url.is_empty())?;
+    let mut url: DbUrl = url
+        .parse()
+        .unwrap_or_else(|error| panic!("{POSTGRES_VARIABLE}: {error}"));
+    let Target::Postgres(target) = &mut url.0 else {
+        panic!("{POSTGRES_VARIABLE} does not name a Postgres");
+    };
+    target.schema = format!("test_{}", Ids::system().hex32());
+    let schema = Schema(target.clone());
+    Some(Place {
+        name: "postgres",
         url,
-        _place: Place::Folder(folder),
+        _kept: Kept::Schema(schema),
+    })
+}
+
+/// A schema of one test.
+struct Schema(Box<postgres::Target>);
+
+impl Drop for Schema {
+    /// Waits until it is gone, on a thread of its own: a test's runtime may be single-threaded or ending.
+    fn drop(&mut self) {
+        let target = self.0.clone();
+        let dropped = std::thread::Builder::new()
+            .name("drop-test-schema".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
+                runtime
+                    .block_on(postgres::drop_schema(&target))
+                    .map_err(std::io::Error::other)
+            })
+            .map(std::thread::JoinHandle::join);
+        // A schema left behind harms nobody but the next reader of the server's list; a second panic would.
+        if !matches!(dropped, Ok(Ok(Ok(())))) {
+            tracing::warn!(?dropped, "a test's schema can't be dropped");
+        }
     }
 }

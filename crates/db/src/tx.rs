@@ -1,5 +1,7 @@
 //! One open transaction: what every capability's SQL runs on.
 
+use crate::postgres::migrations::lock_key;
+use crate::postgres::session::Session;
 use crate::sqlite::statements as sqlite;
 use crate::{Error, Result, Row, Value, sql};
 
@@ -28,6 +30,7 @@ pub struct Tx<'a> {
 /// The database a transaction runs on.
 pub(crate) enum Engine<'a> {
     Sqlite(&'a rusqlite::Connection),
+    Postgres(&'a mut Session),
 }
 
 /// Whether a transaction may change anything.
@@ -56,6 +59,7 @@ impl<'a> Tx<'a> {
     pub fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         self.run(sql, |engine, access| match engine {
             Engine::Sqlite(connection) => sqlite::query(connection, access, sql, params),
+            Engine::Postgres(session) => session.query(sql, params),
         })
     }
 
@@ -90,6 +94,7 @@ impl<'a> Tx<'a> {
     pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
         self.run(sql, |engine, access| match engine {
             Engine::Sqlite(connection) => sqlite::execute(connection, access, sql, params),
+            Engine::Postgres(session) => session.execute(sql, params),
         })
     }
 
@@ -101,6 +106,7 @@ impl<'a> Tx<'a> {
     pub fn execute_many(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<u64> {
         self.run(sql, |engine, access| match engine {
             Engine::Sqlite(connection) => sqlite::execute_many(connection, access, sql, rows),
+            Engine::Postgres(session) => session.execute_many(sql, rows),
         })
     }
 
@@ -127,6 +133,10 @@ impl<'a> Tx<'a> {
         }
         match &mut self.engine {
             Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(session) => {
+                let sql = format!("SELECT pg_advisory_xact_lock({})", lock_key(&session.schema, key));
+                self.control(&sql)
+            }
         }
     }
 
@@ -160,6 +170,7 @@ impl<'a> Tx<'a> {
     pub fn like(&self, expression: &str, placeholder: &str) -> String {
         match self.engine {
             Engine::Sqlite(_) => sql::sqlite_like(expression, placeholder),
+            Engine::Postgres(_) => sql::postgres_like(expression, placeholder),
         }
     }
 
@@ -168,6 +179,7 @@ impl<'a> Tx<'a> {
     pub fn ilike(&self, expression: &str, placeholder: &str) -> String {
         match self.engine {
             Engine::Sqlite(_) => sql::sqlite_ilike(expression, placeholder),
+            Engine::Postgres(_) => sql::postgres_ilike(expression, placeholder),
         }
     }
 
@@ -187,21 +199,28 @@ impl<'a> Tx<'a> {
 
     /// Runs a statement of ours that steers the transaction itself.
     fn control(&mut self, sql: &str) -> Result<()> {
+        self.refuse_if_failed()?;
         let done = match &mut self.engine {
             Engine::Sqlite(connection) => sqlite::control(connection, self.access, sql),
+            Engine::Postgres(session) => session.control(sql),
         };
         done.inspect_err(|error| self.failed = Some(error.clone()))
     }
 
     fn run<R>(&mut self, sql: &str, f: impl FnOnce(&mut Engine<'a>, Access) -> Result<R>) -> Result<R> {
-        if let Some(earlier) = &self.failed {
-            return Err(Error::Aborted {
-                earlier: earlier.to_string(),
-            });
-        }
+        self.refuse_if_failed()?;
         self.statements += 1;
         sql::refuse_control(sql)
             .and_then(|()| f(&mut self.engine, self.access))
             .inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
+    fn refuse_if_failed(&self) -> Result<()> {
+        match &self.failed {
+            Some(earlier) => Err(Error::Aborted {
+                earlier: earlier.to_string(),
+            }),
+            None => Ok(()),
+        }
     }
 }

@@ -4,15 +4,25 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::{Error, Result, postgres};
 
 /// Where the database is. Shows itself without its password.
+///
+/// `sqlite:PATH` names a file. `postgres://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE&...` takes libpq's options
+/// (`sslmode`, `sslrootcert`, `connect_timeout`, `target_session_attrs`, several hosts, `host=/socket/folder`) and ours:
+///
+/// | option | meaning | default |
+/// |---|---|---|
+/// | `schema` | the schema that holds all our tables; made when it is not there | `everloop` |
+/// | `pool` | the most connections of this process | 16 |
+/// | `snapshot` | `off`: no copy of the tables before a migration | `on` |
 #[derive(Clone, PartialEq, Eq)]
 pub struct DbUrl(pub(crate) Target);
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Sqlite(PathBuf),
+    Postgres(Box<postgres::Target>),
 }
 
 impl DbUrl {
@@ -31,6 +41,12 @@ impl FromStr for DbUrl {
         if let Some(rest) = text.strip_prefix("sqlite:") {
             let path = rest.strip_prefix("//").unwrap_or(rest);
             return parse_sqlite(path);
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return match postgres::Target::parse(text) {
+                Ok(target) => Ok(Self(Target::Postgres(Box::new(target)))),
+                Err(problem) => Err(Error::InvalidUrl { problem }),
+            };
         }
         Err(Error::InvalidUrl {
             problem: "it starts neither with sqlite: nor with postgres://".to_owned(),
@@ -53,6 +69,7 @@ impl fmt::Display for DbUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Target::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Target::Postgres(target) => f.write_str(&target.shown()),
         }
     }
 }

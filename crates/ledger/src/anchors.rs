@@ -56,7 +56,7 @@ pub fn anchors(tx: &mut Tx<'_>) -> Result<Vec<Anchor>> {
 /// # Errors
 /// When the database or the file fails.
 pub async fn write_anchors(db: &Db, file: &AnchorFile) -> Result<usize> {
-    let heads = db.read(|tx| anchors(tx)).await?;
+    let heads = db.read(anchors).await?;
     let file = file.clone();
     let path = file.path.clone();
     blocking(path, move || file.append_moved(&heads)).await
@@ -182,7 +182,6 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-#[allow(clippy::disallowed_methods, reason = "awaited on the spot")]
 async fn blocking<T: Send + 'static>(
     path: PathBuf,
     work: impl FnOnce() -> Result<T> + Send + 'static,

@@ -16,7 +16,7 @@ pub async fn wait_after(db: &Db, seq: Seq) -> Result<Seq> {
     // Subscribing before looking leaves no gap in which a commit could go unseen.
     let mut bell = db.subscribe(CHANNEL);
     loop {
-        let newest = db.read(|tx| head(tx)).await?;
+        let newest = db.read(head).await?;
         if newest > seq {
             return Ok(newest);
         }

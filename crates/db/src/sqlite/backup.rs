@@ -4,7 +4,6 @@
 //! under its name only when it is whole and durable.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -86,7 +85,7 @@ fn copy(from: &Connection, to: &mut Connection) -> Result<(), String> {
     for _ in 0..200 {
         match backup.step(-1).map_err(|error| error.to_string())? {
             StepResult::Done => return Ok(()),
-            _ => std::thread::sleep(Duration::from_millis(50)),
+            _ => connection::wait_a_little(),
         }
     }
     Err("the database stayed locked by another program".to_owned())

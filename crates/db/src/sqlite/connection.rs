@@ -12,6 +12,9 @@ use crate::{Error, Result};
 /// How long a connection waits while another process holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Between two tries where SQLite does not wait itself.
+const A_LITTLE: Duration = Duration::from_millis(50);
+
 /// Distinct statements kept prepared per connection.
 const STATEMENT_CACHE: usize = 256;
 
@@ -65,7 +68,6 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Switching to WAL can collide with another process that does the same, which SQLite's own waiting does not cover.
 fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
-    let step = Duration::from_millis(50);
     let mut left = BUSY_TIMEOUT;
     loop {
         match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
@@ -75,12 +77,21 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
                 return Err(rusqlite::Error::ToSqlConversionFailure(text.into()));
             }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && !left.is_zero() => {
-                std::thread::sleep(step);
-                left = left.saturating_sub(step);
+                wait_a_little();
+                left = left.saturating_sub(A_LITTLE);
             }
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Waits for another process to let go of the file.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "other processes send no event; this runs on threads that may block"
+)]
+pub(crate) fn wait_a_little() {
+    std::thread::sleep(A_LITTLE);
 }
 
 /// Makes the file before SQLite does, so that its mode is ours (SQLite gives the log files the same) and its name is

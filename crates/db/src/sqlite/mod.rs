@@ -112,6 +112,7 @@ impl Store {
     pub(crate) fn close(&self) {
         self.writes.close();
         self.reads.close();
+        self.shared.wakes.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             // Its panic was already reported by the panic hook, and there is nothing left to save.

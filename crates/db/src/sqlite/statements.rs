@@ -19,7 +19,7 @@ pub(crate) fn query(
 ) -> Result<Vec<Row>> {
     let failed = |error: rusqlite::Error| translate(&error, access, sql);
     let mut statement = prepare(connection, access, sql, params)?;
-    let columns: Arc<[String]> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
     let mut found = Vec::new();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(failed)? {

@@ -43,10 +43,6 @@ pub(crate) fn start(
 }
 
 /// Starts a named thread, whose owner joins it on closing.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the database's threads are owned by their store"
-)]
 pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name.to_owned())

@@ -2,6 +2,7 @@
 
 use everloop_db::testing::{TestDb, databases};
 use everloop_db::{Error, Migration, params};
+use tokio::task::JoinSet;
 
 const MIGRATIONS: &[Migration] = &[Migration {
     component: "test",
@@ -35,22 +36,19 @@ async fn count(test: &TestDb) -> i64 {
 async fn sixty_four_writers_at_once_all_succeed_and_share_commits() {
     for test in fresh().await {
         let before = test.db.stats();
-        let writers: Vec<_> = (0..64)
-            .map(|_| {
-                let db = test.db.clone();
-                tokio::spawn(async move {
-                    for _ in 0..10 {
-                        db.write(|tx| {
-                            tx.execute("UPDATE counters SET n = n + ?1 WHERE name = 'a'", &params![1])
-                        })
+        let mut writers = JoinSet::new();
+        for _ in 0..64 {
+            let db = test.db.clone();
+            writers.spawn(async move {
+                for _ in 0..10 {
+                    db.write(|tx| tx.execute("UPDATE counters SET n = n + ?1 WHERE name = 'a'", &params![1]))
                         .await?;
-                    }
-                    Ok::<_, Error>(())
-                })
-            })
-            .collect();
-        for writer in writers {
-            writer.await.unwrap().unwrap();
+                }
+                Ok::<_, Error>(())
+            });
+        }
+        for done in writers.join_all().await {
+            done.unwrap();
         }
         assert_eq!(count(&test).await, 640, "{}", test.name);
         let after = test.db.stats();

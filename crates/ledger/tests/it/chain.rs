@@ -3,6 +3,8 @@
 use everloop_core::{Actor, Hash, Timestamp};
 use everloop_ledger::{Error, Filter, NewEvent, Seq, after, append, get, head, page, verify};
 
+use tokio::task::JoinSet;
+
 use crate::common::{add, event, filled, ledgers, project};
 
 #[tokio::test]
@@ -68,20 +70,17 @@ async fn a_rolled_back_change_leaves_no_gap() {
 #[tokio::test]
 async fn sixty_four_writers_append_without_gap_or_error() {
     for test in ledgers().await {
-        let writers: Vec<_> = (0..64)
-            .map(|writer| {
-                let db = test.db.clone();
-                tokio::spawn(async move {
-                    let name = if writer % 2 == 0 { "flights" } else { "houses" };
-                    for number in 0..4 {
-                        add(&db, number, event(name, "a", number)).await;
-                    }
-                })
-            })
-            .collect();
-        for writer in writers {
-            writer.await.unwrap();
+        let mut writers = JoinSet::new();
+        for writer in 0..64 {
+            let db = test.db.clone();
+            writers.spawn(async move {
+                let name = if writer % 2 == 0 { "flights" } else { "houses" };
+                for number in 0..4 {
+                    add(&db, number, event(name, "a", number)).await;
+                }
+            });
         }
+        writers.join_all().await;
         let verified = verify(&test.db, &[]).await.unwrap();
         assert_eq!((verified.events, verified.problem), (256, None), "{}", test.name);
         assert_eq!(test.db.read(head).await.unwrap(), Seq(256));

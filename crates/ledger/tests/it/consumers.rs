@@ -57,12 +57,10 @@ async fn lag_tells_how_many_wait_and_since_when() {
 #[tokio::test]
 async fn a_commit_wakes_who_waits() {
     for test in ledgers().await {
-        let db = test.db.clone();
-        let waiter = tokio::spawn(async move { wait_after(&db, Seq(0)).await });
-        tokio::task::yield_now().await;
-        add(&test.db, 1, event("flights", "a", 1)).await;
-        let woken = tokio::time::timeout(PATIENCE, waiter).await.expect("woken");
-        assert_eq!(woken.unwrap().unwrap(), Seq(1), "{}", test.name);
+        let waiting = wait_after(&test.db, Seq(0));
+        let appending = add(&test.db, 1, event("flights", "a", 1));
+        let woken = tokio::time::timeout(PATIENCE, async { tokio::join!(waiting, appending) }).await;
+        assert_eq!(woken.expect("woken").0.unwrap(), Seq(1), "{}", test.name);
         // What is there already needs no wake-up.
         assert_eq!(wait_after(&test.db, Seq(0)).await.unwrap(), Seq(1));
     }
@@ -82,19 +80,15 @@ async fn a_tail_hands_out_each_matching_event_once() {
         }
         assert_eq!(seen, [4, 6, 8, 10, 12], "{}", test.name);
 
-        let db = test.db.clone();
-        let writer = tokio::spawn(async move {
-            db.write(|tx| {
-                append(tx, Timestamp(1), event("flights", "a", 13))?;
-                append(tx, Timestamp(1), event("houses", "a", 14))
-            })
-            .await
+        let writing = test.db.write(|tx| {
+            append(tx, Timestamp(1), event("flights", "a", 13))?;
+            append(tx, Timestamp(1), event("houses", "a", 14))
         });
-        let next = tokio::time::timeout(PATIENCE, tail.next(10))
+        let (next, written) = tokio::time::timeout(PATIENCE, async { tokio::join!(tail.next(10), writing) })
             .await
-            .expect("woken")
-            .unwrap();
-        writer.await.unwrap().unwrap();
+            .expect("woken");
+        written.unwrap();
+        let next = next.unwrap();
         assert_eq!(
             next.iter().map(|event| event.seq.0).collect::<Vec<_>>(),
             [14],

@@ -5,6 +5,8 @@ use everloop_db::Db;
 use everloop_ledger::idempotency::{forget_before, once};
 use everloop_ledger::{Error, Seq, append, head};
 
+use tokio::task::JoinSet;
+
 use crate::common::{event, ledgers, project};
 
 /// Appends an event under `key`; answers its place.
@@ -34,14 +36,13 @@ async fn request(db: &Db, key: &str, body: &'static [u8], fails: bool) -> Result
 #[tokio::test]
 async fn the_same_key_has_one_effect_and_one_answer() {
     for test in ledgers().await {
-        let requests: Vec<_> = (0..16)
-            .map(|_| {
-                let db = test.db.clone();
-                tokio::spawn(async move { request(&db, "k", b"body", false).await })
-            })
-            .collect();
-        for answer in requests {
-            assert_eq!(answer.await.unwrap().unwrap(), Seq(1), "{}", test.name);
+        let mut requests = JoinSet::new();
+        for _ in 0..16 {
+            let db = test.db.clone();
+            requests.spawn(async move { request(&db, "k", b"body", false).await });
+        }
+        for answer in requests.join_all().await {
+            assert_eq!(answer.unwrap(), Seq(1), "{}", test.name);
         }
         assert_eq!(test.db.read(head).await.unwrap(), Seq(1), "{}", test.name);
     }

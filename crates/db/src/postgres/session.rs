@@ -1,0 +1,144 @@
+//! Runs statements of one transaction on one connection, waiting for each.
+//!
+//! The closures above are plain code, so they run on a blocking thread that hands each statement to the async driver
+//! and waits.
+
+use std::sync::Arc;
+
+use deadpool_postgres::Client;
+use futures::future::try_join_all;
+use tokio::runtime::Handle;
+use tokio_postgres::Statement;
+use tokio_postgres::types::ToSql;
+
+use super::bind::{self, Bound};
+use super::decode::Cell;
+use super::errors::{self, Cure};
+use super::placeholders::rewrite;
+use crate::error::shorten;
+use crate::sql::refuse_value;
+use crate::tx::Access;
+use crate::{Error, Result, Row, Value};
+
+/// Changes sent before their answers are awaited: bounds memory, and hides the way to the server.
+const IN_FLIGHT: usize = 256;
+
+/// Prepared statements kept per connection; a few more than a program of ours has.
+const STATEMENTS_KEPT: usize = 512;
+
+/// One transaction's use of a connection.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) runtime: Handle,
+    pub(crate) access: Access,
+    pub(crate) schema: String,
+    /// What would help against the failure that ended this transaction.
+    pub(crate) cure: Cure,
+}
+
+impl Session {
+    pub(crate) fn new(client: Client, runtime: Handle, access: Access, schema: String) -> Self {
+        Self {
+            client,
+            runtime,
+            access,
+            schema,
+            cure: Cure::None,
+        }
+    }
+
+    pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        let statement = self.prepare(sql, params)?;
+        let bound = bound(params);
+        let answer = self
+            .runtime
+            .block_on(self.client.query(&statement, &refs(&bound)));
+        let rows = answer.map_err(|error| self.failed(&error, sql))?;
+        let columns: Arc<[String]> = statement
+            .columns()
+            .iter()
+            .map(|column| column.name().to_owned())
+            .collect();
+        rows.iter()
+            .map(|row| {
+                let values = (0..row.len())
+                    .map(|index| row.try_get(index).map(|cell: Cell| cell.0))
+                    .collect::<Result<Vec<Value>, _>>()
+                    .map_err(|error| self.failed(&error, sql))?;
+                Ok(Row::new(Arc::clone(&columns), values))
+            })
+            .collect()
+    }
+
+    pub(crate) fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+        let statement = self.prepare(sql, params)?;
+        let bound = bound(params);
+        let done = self
+            .runtime
+            .block_on(self.client.execute(&statement, &refs(&bound)));
+        done.map_err(|error| self.failed(&error, sql))
+    }
+
+    pub(crate) fn execute_many(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<u64> {
+        let mut changed = 0;
+        for chunk in rows.chunks(IN_FLIGHT) {
+            let calls = chunk
+                .iter()
+                .map(|row| Ok((self.prepare(sql, row)?, bound(row))))
+                .collect::<Result<Vec<(Statement, Vec<Bound<'_>>)>>>()?;
+            let client = &self.client;
+            let answers =
+                self.runtime
+                    .block_on(try_join_all(calls.iter().map(|(statement, bound)| async move {
+                        client.execute(statement, &refs(bound)).await
+                    })));
+            let counts = answers.map_err(|error| self.failed(&error, sql))?;
+            changed += counts.iter().sum::<u64>();
+        }
+        Ok(changed)
+    }
+
+    /// Runs statements of ours that steer the transaction itself.
+    pub(crate) fn control(&mut self, sql: &str) -> Result<()> {
+        let done = self.runtime.block_on(self.client.batch_execute(sql));
+        done.map_err(|error| self.failed(&error, sql))
+    }
+
+    /// Forgets prepared statements when there are too many: code that makes texts of its own must not fill the server.
+    pub(crate) fn tidy(&self) {
+        if self.client.statement_cache.size() > STATEMENTS_KEPT {
+            self.client.statement_cache.clear();
+        }
+    }
+
+    fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Statement> {
+        let rewritten = rewrite(sql);
+        if rewritten.parameters != params.len() {
+            return Err(Error::Parameters {
+                expected: rewritten.parameters,
+                found: params.len(),
+                sql: shorten(sql),
+            });
+        }
+        params.iter().try_for_each(refuse_value)?;
+        let types = bind::types(params);
+        let prepared = self
+            .runtime
+            .block_on(self.client.prepare_typed_cached(&rewritten.sql, &types));
+        prepared.map_err(|error| self.failed(&error, sql))
+    }
+
+    pub(crate) fn failed(&mut self, error: &tokio_postgres::Error, sql: &str) -> Error {
+        let failure = errors::translate(error, self.access, sql);
+        self.cure = failure.cure;
+        failure.error
+    }
+}
+
+fn bound(params: &[Value]) -> Vec<Bound<'_>> {
+    params.iter().map(Bound).collect()
+}
+
+fn refs<'b>(bound: &'b [Bound<'b>]) -> Vec<&'b (dyn ToSql + Sync)> {
+    bound.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
