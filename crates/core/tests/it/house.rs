@@ -3,7 +3,7 @@
 //! The tables in that page are the rules; `cargo metadata` is the house. [`breaches`] compares any such pair, so that
 //! the rules themselves are tested on small wrong houses further down.
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -116,13 +116,14 @@ fn parse_rules(page: &str) -> Rules {
     }
 }
 
+fn metadata() -> Metadata {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(root().join("Cargo.toml")).no_deps();
+    command.exec().expect("cargo metadata runs")
+}
+
 /// The workspace as `cargo metadata` sees it. A crate is named by its folder.
 fn built() -> Vec<Built> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .exec()
-        .expect("cargo metadata runs");
     let folder = |path: &Path| {
         path.file_name()
             .expect("a crate has a folder")
@@ -130,7 +131,7 @@ fn built() -> Vec<Built> {
             .into_owned()
     };
     let mut house = Vec::new();
-    for package in metadata.workspace_packages() {
+    for package in metadata().workspace_packages() {
         let (inside, outside): (Vec<_>, Vec<_>) = package
             .dependencies
             .iter()
@@ -251,6 +252,37 @@ fn the_page_is_read_whole() {
     assert!(matches!(rules.owners["axum"], Owners::Floor(5)));
     assert!(matches!(rules.owners["tokio"], Owners::FloorAndUp(1)));
     assert!(matches!(&rules.owners["rusqlite"], Owners::Crates(owners) if owners.len() == 1));
+}
+
+#[test]
+fn unify_names_every_outside_crate() {
+    let metadata = metadata();
+    let outside = |unify: bool| -> BTreeSet<String> {
+        let members = metadata.workspace_packages().into_iter();
+        let chosen = members.filter(|package| (package.name.as_str() == "everloop-unify") == unify);
+        let used = chosen.flat_map(|package| &package.dependencies);
+        // Build scripts run on the host, whose features are unified apart.
+        let used =
+            used.filter(|dependency| dependency.path.is_none() && dependency.kind != DependencyKind::Build);
+        used.map(|dependency| dependency.name.clone()).collect()
+    };
+    let missing: Vec<_> = outside(false).difference(&outside(true)).cloned().collect();
+    assert!(
+        missing.is_empty(),
+        "tools/unify/Cargo.toml lacks {missing:?}\nhint: add each with `.workspace = true`, or partial builds compile everything twice"
+    );
+}
+
+#[test]
+fn every_crate_keeps_the_lints_of_the_workspace() {
+    for package in metadata().workspace_packages() {
+        let manifest = std::fs::read_to_string(&package.manifest_path).expect("a manifest can be read");
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{} sets lints of its own",
+            package.manifest_path
+        );
+    }
 }
 
 /// A small house of three floors that keeps its rules.
