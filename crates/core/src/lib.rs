@@ -4,6 +4,7 @@
 //! handed a [`Clock`] and an [`Ids`].
 
 mod actor;
+mod artifact_path;
 mod clock;
 mod error;
 mod frame;
@@ -14,6 +15,7 @@ mod suggest;
 mod units;
 
 pub use actor::{Actor, By};
+pub use artifact_path::{ArtifactPath, InvalidPath};
 pub use clock::{Clock, Timestamp};
 pub use error::{Code, Coded};
 pub use frame::{Column, Frame, UnequalRows, Values};
