@@ -6,20 +6,29 @@
 //! Python loads to the same predictions.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod columns;
 mod error;
 mod files;
+mod format;
+mod lightgbm;
 mod limits;
+mod mlmodel;
 mod model;
+mod onnx;
 mod prediction;
+mod row;
 mod signature;
 mod task;
 mod train;
+mod trees;
+mod xgboost;
 
 pub use error::{Error, Result};
 pub use files::ModelFiles;
 pub use limits::Limits;
-pub use model::{Answer, Importance, Model, Row};
+pub use model::{Importance, Model};
 pub use prediction::{PREDICTION, Prediction, probability_column};
+pub use row::{Answer, Row};
 pub use signature::{Field, Kind, Signature};
 pub use task::{Label, Task};
 pub use train::{ClassWeights, EarlyStopping, Progress, Summary, TaskKind, TrainOptions, Trained, train};
