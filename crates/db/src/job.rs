@@ -27,7 +27,7 @@ pub(crate) struct Call<T, E, F> {
     f: F,
     outcome: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 impl<T, E, F> Call<T, E, F> {
@@ -37,7 +37,7 @@ impl<T, E, F> Call<T, E, F> {
             f,
             outcome: None,
             reply,
-            _place: place,
+            place,
         };
         (call, answer)
     }
@@ -65,6 +65,8 @@ where
     }
 
     fn answer(self: Box<Self>) {
+        // Who has the answer no longer stands in the queue.
+        drop(self.place);
         let outcome = self.outcome.unwrap_or_else(|| Err(E::from(Error::Closed)));
         // Nobody listening any more is the caller's choice.
         let _ = self.reply.send(outcome);

@@ -1,6 +1,7 @@
 //! Real databases for tests of every crate above: the same test runs on each.
 
 use everloop_core::{Clock, Ids};
+use tokio_postgres::config::Host;
 
 use crate::url::Target;
 use crate::{Db, DbUrl, Migration, postgres};
@@ -64,6 +65,47 @@ pub fn places() -> Vec<Place> {
     std::iter::once(sqlite_place()).chain(postgres_place()).collect()
 }
 
+impl Place {
+    /// The server's `host:port`, of a Postgres that is reached over the network.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        let Target::Postgres(target) = &self.url.0 else {
+            return None;
+        };
+        match target.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => {
+                let port = target.config.get_ports().first().copied().unwrap_or(5432);
+                Some(format!("{host}:{port}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same place reached at another address and with more options (`sslmode=require&pool=2`): for tests that put
+    /// something in between.
+    ///
+    /// # Panics
+    /// When this is no Postgres, or the options are wrong.
+    #[must_use]
+    pub fn through(&self, address: &str, options: &str) -> DbUrl {
+        let Target::Postgres(target) = &self.url.0 else {
+            panic!("only a Postgres can be reached at another address");
+        };
+        let text = format!("postgres://{address}/?schema={}&{options}", target.schema);
+        let mut url: DbUrl = text.parse().unwrap_or_else(|error| panic!("{options}: {error}"));
+        if let Target::Postgres(through) = &mut url.0 {
+            let config = &mut through.config;
+            target.config.get_user().map(|user| config.user(user));
+            target
+                .config
+                .get_password()
+                .map(|password| config.password(password));
+            target.config.get_dbname().map(|name| config.dbname(name));
+        }
+        url
+    }
+}
+
 async fn make(place: Place, migrations: &[Migration]) -> TestDb {
     let db = Db::open(&place.url, migrations, &Clock::system())
         .await
@@ -99,7 +141,8 @@ fn postgres_place() -> Option<Place> {
     let Target::Postgres(target) = &mut url.0 else {
         panic!("{POSTGRES_VARIABLE} does not name a Postgres");
     };
-    target.schema = format!("test_{}", Ids::system().hex32());
+    // Half an id is unlikely enough to repeat, and leaves room for the names of copies.
+    target.schema = format!("test_{}", &Ids::system().hex32()[..16]);
     let schema = Schema(target.clone());
     Some(Place {
         name: "postgres",

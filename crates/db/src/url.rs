@@ -15,6 +15,7 @@ use crate::{Error, Result, postgres};
 /// |---|---|---|
 /// | `schema` | the schema that holds all our tables; made when it is not there | `everloop` |
 /// | `pool` | the most connections of this process | 16 |
+/// | `statement_timeout` | no statement runs longer, but for migrations | `30s` |
 /// | `snapshot` | `off`: no copy of the tables before a migration | `on` |
 #[derive(Clone, PartialEq, Eq)]
 pub struct DbUrl(pub(crate) Target);

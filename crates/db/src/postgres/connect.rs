@@ -12,9 +12,6 @@ use super::target::Target;
 use super::tls;
 use crate::{Error, Result};
 
-/// No statement runs longer; migrations lift it for themselves.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A transaction whose closure hangs lets go of its locks after this.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -50,7 +47,7 @@ impl Connector {
              SET client_encoding TO 'UTF8';
              SET standard_conforming_strings TO on",
             target.schema,
-            STATEMENT_TIMEOUT.as_millis(),
+            target.statement_timeout.as_millis(),
             IDLE_TIMEOUT.as_millis(),
         );
         Ok(Self {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use everloop_core::did_you_mean;
+use everloop_core::{did_you_mean, parse_duration};
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
@@ -21,6 +21,8 @@ pub(crate) struct Target {
     pub pool: usize,
     /// Whether to keep a copy of the tables before migrating.
     pub snapshot: bool,
+    /// No statement runs longer; migrations lift it for themselves.
+    pub statement_timeout: Duration,
 }
 
 /// How much of the server's certificate is checked, as in libpq.
@@ -64,10 +66,18 @@ const PASSED_ON: [&str; 16] = [
 ];
 
 /// Options that we read.
-const OURS: [&str; 5] = ["sslmode", "sslrootcert", "schema", "pool", "snapshot"];
+const OURS: [&str; 6] = [
+    "sslmode",
+    "sslrootcert",
+    "schema",
+    "pool",
+    "snapshot",
+    "statement_timeout",
+];
 
 const DEFAULT_SCHEMA: &str = "everloop";
 const DEFAULT_POOL: usize = 16;
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer that vanished is noticed after this long, not after the system's fifteen minutes.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -141,6 +151,7 @@ struct Ours {
     schema: Option<String>,
     pool: Option<usize>,
     without_snapshot: bool,
+    statement_timeout: Option<Duration>,
 }
 
 impl Ours {
@@ -152,6 +163,7 @@ impl Ours {
             "schema" => self.schema = Some(parse_schema(value)?),
             "pool" => self.pool = Some(parse_pool(value)?),
             "snapshot" => self.without_snapshot = !parse_switch(value)?,
+            "statement_timeout" => self.statement_timeout = Some(parse_timeout(value)?),
             _ => return Err(unknown(name)),
         }
         Ok(())
@@ -174,6 +186,7 @@ impl Ours {
             schema: self.schema.unwrap_or_else(|| DEFAULT_SCHEMA.to_owned()),
             pool: self.pool.unwrap_or(DEFAULT_POOL),
             snapshot: !self.without_snapshot,
+            statement_timeout: self.statement_timeout.unwrap_or(STATEMENT_TIMEOUT),
         })
     }
 }
@@ -239,6 +252,13 @@ fn parse_switch(value: &str) -> Result<bool, String> {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err("snapshot is on or off".to_owned()),
+    }
+}
+
+fn parse_timeout(value: &str) -> Result<Duration, String> {
+    match parse_duration(value) {
+        Ok(span) if !span.is_zero() => Ok(span),
+        _ => Err("statement_timeout is a span such as 30s".to_owned()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! behind, so the closure is run again, a bounded number of times with growing pauses. A connection lost *during* the
 //! commit leaves a doubt, which [`commit`](super::commit) settles by asking the server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Client, Object, PoolError, TimeoutType};
 use everloop_core::Hash;
@@ -21,6 +21,9 @@ use crate::{Error, Result, Tx, job};
 /// which outlasts a server's restart.
 const ATTEMPTS: u32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// After this long no further attempt begins, however few there were.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// How one attempt ended.
 enum End<T, E> {
@@ -49,8 +52,10 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
+    let begun = Instant::now();
     let mut attempt = 1;
     loop {
+        let is_last = attempt == ATTEMPTS || begun.elapsed() > LONGEST;
         let (end, wakes) = match connection(store).await {
             Err((error, Cure::None)) => return Err(E::from(error)),
             Err((error, _)) => (End::Again(error), Vec::new()),
@@ -63,7 +68,7 @@ where
         };
         let kept = match end {
             End::Done(done) => Some(done),
-            End::Again(error) if attempt == ATTEMPTS => Some(Err(E::from(error))),
+            End::Again(error) if is_last => Some(Err(E::from(error))),
             End::Again(_) => None,
             End::Doubt {
                 value,
@@ -71,7 +76,7 @@ where
                 problem,
             } => match commit::settle(store, &ticket).await {
                 Fate::Kept => Some(Ok(value)),
-                Fate::Lost if attempt < ATTEMPTS => None,
+                Fate::Lost if !is_last => None,
                 Fate::Lost => Some(Err(E::from(Error::Unavailable { problem }))),
                 Fate::Unknown => Some(Err(E::from(Error::CommitUnknown { problem }))),
             },

@@ -38,7 +38,7 @@ pub(crate) fn restore(from: &Path, target: &Path) -> Result<()> {
     if !from.is_file() {
         return Err(failed(format!("{} is not a file", from.display())));
     }
-    let source = connection::open_reader(from)?;
+    let source = connection::open_reader(from).map_err(|error| failed(error.to_string()))?;
     check_whole(&source).map_err(|problem| failed(format!("{}: {problem}", from.display())))?;
     let mut target_connection = connection::open_writer(target)?;
     copy(&source, &mut target_connection).map_err(failed)?;
