@@ -1,1 +1,45 @@
 //! HTTP: decode, authorise, call one capability, encode.
+//!
+//! There are no rules here. [`App`] holds the capabilities, [`Routes`] is the only way to register a route (and it
+//! asks for a permission), [`router`] gives the whole surface, [`serve`] binds it. A command line without a server
+//! calls the same router in process.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod api;
+mod app;
+mod error;
+mod guard;
+mod listen;
+mod metrics;
+mod openapi;
+mod routes;
+mod system;
+
+pub use app::{App, AppOptions, Mode, OpenError, migrations};
+pub use error::{ApiError, ApiResult, ErrorBody, ErrorEnvelope, status_of};
+pub use guard::{Caller, PROJECT_HEADER, REQUEST_ID_HEADER};
+pub use listen::{ListenError, Listener, Tls, serve};
+pub use metrics::Metrics;
+pub use openapi::describe;
+pub use routes::{Doc, RouteInfo, Routes};
+
+use axum::Router;
+
+/// Every route of this program.
+#[must_use]
+pub fn route_list(app: &App) -> Vec<RouteInfo> {
+    routes_of(app).finish().1
+}
+
+/// The whole surface, ready to answer.
+#[must_use]
+pub fn router(app: &App) -> Router {
+    let (router, list) = routes_of(app).finish();
+    app.describe(describe(&list));
+    router.fallback(system::no_such_route).with_state(app.clone())
+}
+
+fn routes_of(app: &App) -> Routes {
+    Routes::new(app.clone()).with(system::routes).with(api::routes)
+}
