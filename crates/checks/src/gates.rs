@@ -118,7 +118,7 @@ fn rules_of_checks(checks: &[Check]) -> Vec<(GateRule, bool)> {
         CheckKind::Fairness(fairness) => Some(GateRule::Fairness(fairness.clone())),
         _ => None,
     };
-    let checks = suite.checks.iter();
+    let checks = checks.iter();
     checks
         .filter_map(|check| Some((rule(&check.kind)?, check.severity == Severity::Error)))
         .collect()
