@@ -101,6 +101,10 @@ impl Place {
                 .get_password()
                 .map(|password| config.password(password));
             target.config.get_dbname().map(|name| config.dbname(name));
+            target
+                .config
+                .get_application_name()
+                .map(|name| config.application_name(name));
         }
         url
     }
@@ -143,6 +147,8 @@ fn postgres_place() -> Option<Place> {
     };
     // Half an id is unlikely enough to repeat, and leaves room for the names of copies.
     target.schema = format!("test_{}", &Ids::system().hex32()[..16]);
+    // By which the test's connections are told from others.
+    target.config.application_name(&target.schema);
     let schema = Schema(target.clone());
     Some(Place {
         name: "postgres",

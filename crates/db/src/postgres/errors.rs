@@ -19,6 +19,8 @@ pub(crate) enum Cure {
     None,
     /// Running the transaction again.
     Retry,
+    /// Running the transaction again, with its statements prepared again: a table has changed.
+    Reprepare,
     /// Running the transaction again on another connection.
     Reconnect,
 }
@@ -53,7 +55,9 @@ pub(crate) fn translate(error: &PgError, access: Access, sql: &str) -> Failure {
         (Error::Corrupt { problem }, Cure::None)
     } else if *state == SqlState::READ_ONLY_SQL_TRANSACTION && access == Access::Read {
         (Error::ReadOnly { sql: shorten(sql) }, Cure::None)
-    } else if means_other_server(state) || is_stale_plan(state, &problem) {
+    } else if is_stale_plan(state, &problem) {
+        (Error::Busy { problem }, Cure::Reprepare)
+    } else if means_other_server(state) {
         (Error::Unavailable { problem }, Cure::Reconnect)
     } else {
         let sql = shorten(sql);

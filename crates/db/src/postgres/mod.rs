@@ -147,6 +147,11 @@ pub(crate) async fn drop_schema(target: &Target) -> Result<()> {
         .await
         .map_err(|error| connector.failed(&error))?;
     let schema = &target.schema;
+    // A test's runtime stands still meanwhile, and with it connections that hold locks.
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+         WHERE application_name = $1 AND pid <> pg_backend_pid()";
+    let ended = client.query(others, &[schema]).await;
+    ended.map_err(|error| connector.failed(&error))?;
     let sql =
         "SELECT nspname::text AS name FROM pg_catalog.pg_namespace WHERE nspname = $1 OR nspname LIKE $2";
     let copies = format!("{schema}\\_before\\_%");

@@ -3,13 +3,14 @@
 //! The closures above are plain code, so they run on a blocking thread that hands each statement to the async driver
 //! and waits.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use deadpool_postgres::Client;
-use futures::future::try_join_all;
+use futures::future::{join, try_join_all};
 use tokio::runtime::Handle;
-use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error as PgError, Statement};
 
 use super::bind::{self, Bound};
 use super::decode::Cell;
@@ -32,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) runtime: Handle,
     pub(crate) access: Access,
     pub(crate) schema: String,
+    /// What is still to be said before the first statement. It travels with it, to save a trip.
+    due: Option<&'static str>,
     /// What would help against the failure that ended this transaction.
     pub(crate) cure: Cure,
 }
@@ -43,16 +46,32 @@ impl Session {
             runtime,
             access,
             schema,
+            due: None,
             cure: Cure::None,
+        }
+    }
+
+    /// Says `begin` together with the first statement. For reading only: were it to fail, that statement would run
+    /// outside of a transaction.
+    pub(crate) fn begin_with_first(&mut self, begin: &'static str) {
+        self.due = Some(begin);
+    }
+
+    /// Sends the end of a reading transaction without waiting for the answer, which changes nothing.
+    pub(crate) fn send_end(&mut self, end: &'static str) {
+        if self.due.take().is_none() {
+            let sending = pin!(self.client.batch_execute(end));
+            // The first poll sends it; what comes next on this connection is answered after it.
+            let _ = self.runtime.block_on(async { futures::poll!(sending) });
         }
     }
 
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         let statement = self.prepare(sql, params)?;
         let bound = bound(params);
-        let answer = self
-            .runtime
-            .block_on(self.client.query(&statement, &refs(&bound)));
+        let refs = refs(&bound);
+        let call = self.client.query(&statement, &refs);
+        let answer = wait(&self.runtime, &self.client, &mut self.due, call);
         let rows = answer.map_err(|error| self.failed(&error, sql))?;
         let columns: Arc<[String]> = statement
             .columns()
@@ -73,9 +92,9 @@ impl Session {
     pub(crate) fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
         let statement = self.prepare(sql, params)?;
         let bound = bound(params);
-        let done = self
-            .runtime
-            .block_on(self.client.execute(&statement, &refs(&bound)));
+        let refs = refs(&bound);
+        let call = self.client.execute(&statement, &refs);
+        let done = wait(&self.runtime, &self.client, &mut self.due, call);
         done.map_err(|error| self.failed(&error, sql))
     }
 
@@ -87,11 +106,10 @@ impl Session {
                 .map(|row| Ok((self.prepare(sql, row)?, bound(row))))
                 .collect::<Result<Vec<(Statement, Vec<Bound<'_>>)>>>()?;
             let client = &self.client;
-            let answers =
-                self.runtime
-                    .block_on(try_join_all(calls.iter().map(|(statement, bound)| async move {
-                        client.execute(statement, &refs(bound)).await
-                    })));
+            let calls = calls
+                .iter()
+                .map(|(statement, bound)| async move { client.execute(statement, &refs(bound)).await });
+            let answers = wait(&self.runtime, client, &mut self.due, try_join_all(calls));
             let counts = answers.map_err(|error| self.failed(&error, sql))?;
             changed += counts.iter().sum::<u64>();
         }
@@ -100,7 +118,8 @@ impl Session {
 
     /// Runs statements of ours that steer the transaction itself.
     pub(crate) fn control(&mut self, sql: &str) -> Result<()> {
-        let done = self.runtime.block_on(self.client.batch_execute(sql));
+        let call = self.client.batch_execute(sql);
+        let done = wait(&self.runtime, &self.client, &mut self.due, call);
         done.map_err(|error| self.failed(&error, sql))
     }
 
@@ -128,10 +147,27 @@ impl Session {
         prepared.map_err(|error| self.failed(&error, sql))
     }
 
-    pub(crate) fn failed(&mut self, error: &tokio_postgres::Error, sql: &str) -> Error {
+    pub(crate) fn failed(&mut self, error: &PgError, sql: &str) -> Error {
         let failure = errors::translate(error, self.access, sql);
         self.cure = failure.cure;
         failure.error
+    }
+}
+
+/// Waits for `call`, with what is due sent before it.
+fn wait<T>(
+    runtime: &Handle,
+    client: &Client,
+    due: &mut Option<&'static str>,
+    call: impl Future<Output = Result<T, PgError>>,
+) -> Result<T, PgError> {
+    match due.take() {
+        None => runtime.block_on(call),
+        Some(begin) => runtime.block_on(async {
+            // Polled in this order, so sent in this order.
+            let (begun, done) = join(client.batch_execute(begin), call).await;
+            begun.and(done)
+        }),
     }
 }
 

@@ -171,7 +171,7 @@ where
         Err(error) => {
             let end = match session.cure {
                 Cure::None => End::Done(Err(E::from(error))),
-                Cure::Retry | Cure::Reconnect => End::Again(error),
+                Cure::Retry | Cure::Reprepare | Cure::Reconnect => End::Again(error),
             };
             return Left {
                 end,
@@ -205,12 +205,11 @@ where
 
 /// Begins, and in the same trip asks what to settle a doubtful commit by.
 fn begin(session: &mut Session, timeline: Option<String>) -> Result<Ticket> {
-    let sql = match session.access {
-        Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        Access::Write => {
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_current_xact_id()::text AS xid"
-        }
-    };
+    if session.access == Access::Read {
+        session.begin_with_first("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        return Ok(Ticket { xid: None, timeline });
+    }
+    let sql = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_current_xact_id()::text AS xid";
     let answer = session.runtime.block_on(session.client.simple_query(sql));
     let messages = answer.map_err(|error| session.failed(&error, sql))?;
     let xid = messages.iter().find_map(|message| match message {
@@ -227,6 +226,10 @@ fn finish<T, E: From<Error>>(
     ticket: Ticket,
     value: T,
 ) -> End<T, E> {
+    if session.access == Access::Read {
+        roll_back(session);
+        return End::Done(Ok(value));
+    }
     let sql = notify.and_commit(wakes);
     let answer = session.runtime.block_on(session.client.batch_execute(&sql));
     let Err(error) = answer else {
@@ -234,18 +237,17 @@ fn finish<T, E: From<Error>>(
     };
     let said_no = error.as_db_error().is_some();
     let failure = session.failed(&error, "COMMIT");
-    match (session.access, session.cure) {
-        (Access::Read, _) => End::Done(Ok(value)),
+    match session.cure {
         // The server's own words came back, so it did not commit.
-        (Access::Write, Cure::None) if said_no => {
+        Cure::None if said_no => {
             roll_back(session);
             End::Done(Err(E::from(failure)))
         }
-        (Access::Write, Cure::Retry) => {
+        Cure::Retry => {
             roll_back(session);
             End::Again(failure)
         }
-        (Access::Write, _) => End::Doubt {
+        _ => End::Doubt {
             value,
             ticket,
             problem: failure.to_string(),
@@ -254,6 +256,9 @@ fn finish<T, E: From<Error>>(
 }
 
 fn roll_back(session: &mut Session) {
+    if session.access == Access::Read {
+        return session.send_end("ROLLBACK");
+    }
     let cure = session.cure;
     if session.control("ROLLBACK").is_err() {
         session.cure = Cure::Reconnect;
@@ -264,10 +269,15 @@ fn roll_back(session: &mut Session) {
 
 /// Gives the connection back to the pool, unless it is of no more use.
 fn put_back(session: Session) {
-    if session.cure == Cure::Reconnect {
-        drop(Object::take(session.client));
-    } else {
-        session.tidy();
+    match session.cure {
+        Cure::Reconnect => drop(Object::take(session.client)),
+        Cure::Reprepare => {
+            // The other connections have prepared it before the change, too.
+            if let Some(pool) = Object::pool(&session.client) {
+                pool.manager().statement_caches.clear();
+            }
+        }
+        Cure::None | Cure::Retry => session.tidy(),
     }
 }
 

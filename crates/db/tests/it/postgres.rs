@@ -265,15 +265,18 @@ async fn wake_ups_are_heard_again_after_the_connection_broke() {
 async fn statements_prepared_before_a_migration_work_after_it() {
     let Some(place) = postgres() else { return };
     let address = place.address().unwrap();
-    let db = open(&place, &address, "pool=1").await;
+    let db = open(&place, &address, "").await;
+    // At once, so that each of several connections prepares the statement.
     let columns = async || {
-        let rows = db
-            .read(|tx| tx.query("SELECT * FROM counters", &[]))
-            .await
-            .unwrap();
-        rows[0].columns().len()
+        let reads =
+            (0..16).map(|_| db.read(|tx| tx.query("SELECT *, pg_sleep(0.02) AS slept FROM counters", &[])));
+        let answers = futures::future::join_all(reads).await;
+        answers
+            .iter()
+            .map(|rows| rows.as_ref().unwrap()[0].columns().len())
+            .collect::<Vec<_>>()
     };
-    assert_eq!(columns().await, 2);
+    assert_eq!(columns().await, [3; 16]);
     let next = [
         MIGRATIONS[0],
         Migration {
@@ -287,7 +290,7 @@ async fn statements_prepared_before_a_migration_work_after_it() {
         .await
         .unwrap();
     newer.close().await;
-    assert_eq!(columns().await, 3);
+    assert_eq!(columns().await, [4; 16]);
 }
 
 #[tokio::test]
