@@ -5,12 +5,14 @@
 //! [`Engine::check`], before anything is sent.
 
 use crate::error::Result;
+use crate::ordered;
 use crate::source::Source;
 use async_trait::async_trait;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use std::fmt;
+use std::sync::Arc;
 
 /// Plans and runs queries somewhere.
 #[async_trait]
@@ -41,7 +43,15 @@ pub trait Engine: fmt::Debug + Send + Sync {
     fn check(&self, plan: &LogicalPlan) -> Result<()>;
 }
 
-/// Runs plans in this process.
+/// Makes local answers the same every time.
+fn in_order(mut state: SessionStateBuilder) -> SessionStateBuilder {
+    if let Some(config) = state.config() {
+        ordered::settings(config.options_mut());
+    }
+    state.with_physical_optimizer_rule(Arc::new(ordered::KeepOrder))
+}
+
+/// Runs plans in this process. The same statement over the same files gives the same rows in the same order.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalEngine;
 
@@ -56,7 +66,7 @@ impl Engine for LocalEngine {
     }
 
     async fn connect(&self, state: SessionStateBuilder) -> Result<SessionContext> {
-        Ok(SessionContext::new_with_state(state.build()))
+        Ok(SessionContext::new_with_state(in_order(state).build()))
     }
 
     fn check_source(&self, _source: &Source) -> Result<()> {

@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod frame;
 mod options;
+mod ordered;
 mod profile;
 mod query;
 mod records;
@@ -28,7 +29,10 @@ pub use engine::{Engine, LocalEngine};
 pub use error::{Error, Place, Result};
 pub use frame::{from_frame, to_frame};
 pub use options::TablesOptions;
-pub use profile::{Bin, ColumnProfile, Kind, Profile, ProfileBuilder, ProfileOptions, TextLengths, TopValue};
+pub use profile::{
+    Bin, ColumnProfile, Kind, Profile, ProfileBuilder, ProfileOptions, TextLengths, TopValue,
+    profile_function,
+};
 pub use session::Session;
 pub use source::{CsvFormat, Format, ObjectFile, Source};
 pub use tables::Tables;

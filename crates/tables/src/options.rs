@@ -10,6 +10,9 @@ pub struct TablesOptions {
     pub memory_limit: ByteSize,
     /// Threads that compute. At least one is used.
     pub threads: usize,
+    /// Parts that large tables are read in. Unlike the threads, it shows in answers: another number of parts may
+    /// change the order of unordered rows and the last digits of float sums.
+    pub partitions: usize,
     /// Folder that spill files are written below; the system's folder for temporary files when `None`.
     pub spill_dir: Option<PathBuf>,
     /// Disk that spill files may use together.
@@ -30,6 +33,7 @@ impl Default for TablesOptions {
         Self {
             memory_limit: ByteSize(1 << 30),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            partitions: 8,
             spill_dir: None,
             spill_limit: ByteSize(16 << 30),
             answer_limit: ByteSize(1 << 30),

@@ -2,7 +2,8 @@
 
 use crate::answer::{Answer, RowStream};
 use crate::error::{Error, Result, from_datafusion};
-use crate::profile::{Profile, ProfileOptions};
+use crate::ordered::InOrderExec;
+use crate::profile::{Profile, ProfileOptions, profile_function};
 use crate::query;
 use crate::records::Text;
 use crate::resolve::{self, Files};
@@ -21,7 +22,7 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use std::path::Path;
@@ -60,6 +61,7 @@ impl Session {
             .with_runtime_env(tables.runtime_env())
             .with_default_features();
         let context = tables.engine().connect(state).await?;
+        context.register_udaf(profile_function());
         Ok(Self { tables, context })
     }
 
@@ -225,6 +227,10 @@ impl Session {
         &self,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<datafusion::physical_plan::SendableRecordBatchStream> {
+        let plan = match plan.output_partitioning().partition_count() {
+            0 | 1 => plan,
+            _ => Arc::new(InOrderExec::new(plan, None)),
+        };
         execute_stream(plan, self.context.task_ctx()).map_err(from_datafusion)
     }
 

@@ -148,6 +148,12 @@ impl Tables {
         session_config(&self.0.options)
     }
 
+    /// Memory that queries may hold together.
+    #[must_use]
+    pub fn memory_limit(&self) -> everloop_core::ByteSize {
+        self.0.options.memory_limit
+    }
+
     pub(crate) fn options(&self) -> &TablesOptions {
         &self.0.options
     }
@@ -196,7 +202,7 @@ fn runtime_env(options: &TablesOptions) -> Result<Arc<RuntimeEnv>> {
 
 fn session_config(options: &TablesOptions) -> SessionConfig {
     let mut config = SessionConfig::new()
-        .with_target_partitions(options.threads.max(1))
+        .with_target_partitions(options.partitions.max(1))
         .with_information_schema(false);
     let settings = config.options_mut();
     // Errors name the place in the statement.

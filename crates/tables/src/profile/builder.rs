@@ -84,6 +84,13 @@ impl ProfileBuilder {
         &self.indices
     }
 
+    /// About how many bytes this builder holds.
+    pub(crate) fn memory(&self) -> usize {
+        // A column that is a sketch: registers, frequent values, digest and its buffer.
+        const COLUMN_BYTES: usize = 96 << 10;
+        self.columns.len() * COLUMN_BYTES
+    }
+
     /// Rows seen so far.
     #[must_use]
     pub fn rows(&self) -> u64 {
@@ -95,15 +102,20 @@ impl ProfileBuilder {
     /// # Errors
     /// When the batch has another schema.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.push_columns(batch.columns(), batch.num_rows())
+    }
+
+    /// As [`push`](Self::push), with the columns of a batch and its rows.
+    pub(crate) fn push_columns(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()> {
         for (&index, column) in self.indices.iter().zip(&mut self.columns) {
-            let Some(array) = batch.columns().get(index) else {
+            let Some(array) = columns.get(index) else {
                 return Err(Error::DifferentColumns {
                     detail: format!("column \"{}\" is missing in a batch", column.name),
                 });
             };
             push(column, array, &mut self.scratch)?;
         }
-        self.rows += batch.num_rows() as u64;
+        self.rows += rows as u64;
         Ok(())
     }
 

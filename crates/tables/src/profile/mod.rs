@@ -10,6 +10,7 @@ mod column;
 mod distinct;
 mod document;
 mod figures;
+mod function;
 mod hash;
 mod moments;
 mod numbers;
@@ -22,6 +23,8 @@ mod values;
 pub use builder::ProfileBuilder;
 pub use column::{ColumnProfile, Kind};
 pub use figures::{Bin, TextLengths, TopValue};
+pub(crate) use function::parse;
+pub use function::profile_function;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -62,6 +65,15 @@ impl Profile {
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&ColumnProfile> {
         self.columns.iter().find(|column| column.name() == name)
+    }
+
+    /// The same profile with other names for its columns, in order.
+    pub(crate) fn renamed(mut self, names: impl IntoIterator<Item = (String, String)>) -> Self {
+        for (column, (name, type_name)) in self.columns.iter_mut().zip(names) {
+            column.name = name;
+            column.type_name = type_name;
+        }
+        self
     }
 
     /// Adds what `other` has seen. Both must have the same columns; their order may differ.

@@ -5,11 +5,14 @@
 
 use super::builder::ProfileBuilder;
 use super::{Profile, ProfileOptions};
-use crate::error::{Result, from_datafusion};
+use crate::error::{Error, Result, from_datafusion};
 use crate::session::Session;
+use datafusion::arrow::array::AsArray;
+use datafusion::common::Column;
 use datafusion::common::stats::Precision;
 use datafusion::datasource::TableProvider;
 use datafusion::execution::TaskContext;
+use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionContext;
@@ -29,6 +32,9 @@ pub(crate) async fn profile(
     table: Arc<dyn TableProvider>,
     options: ProfileOptions,
 ) -> Result<Profile> {
+    if session.tables().engine().is_remote() {
+        return profile_remotely(session, table, options).await;
+    }
     let schema = table.schema();
     let empty = ProfileBuilder::new(&schema, &options)?;
     let projection = empty.indices().to_vec();
@@ -52,6 +58,47 @@ pub(crate) async fn profile(
         session.tables().options().threads.max(1),
     )
     .await
+}
+
+/// Runs [`profile_function`](super::profile_function) where the engine keeps the rows.
+async fn profile_remotely(
+    session: &Session,
+    table: Arc<dyn TableProvider>,
+    options: ProfileOptions,
+) -> Result<Profile> {
+    let schema = table.schema();
+    let empty = ProfileBuilder::new(&schema, &options)?;
+    let fields: Vec<_> = empty.indices().iter().map(|&index| schema.field(index)).collect();
+    if fields.is_empty() {
+        return Ok(empty.finish());
+    }
+    let columns = fields
+        .iter()
+        .map(|field| Expr::Column(Column::from_name(field.name())))
+        .collect();
+    let profile = session
+        .context()
+        .read_table(table)
+        .and_then(|rows| {
+            rows.aggregate(
+                vec![],
+                vec![super::profile_function().call(columns).alias("profile")],
+            )
+        })
+        .map_err(from_datafusion)?;
+    session.tables().engine().check(profile.logical_plan())?;
+    let batches = profile.collect().await.map_err(from_datafusion)?;
+    let text = batches
+        .iter()
+        .find(|batch| batch.num_rows() == 1)
+        .map(|batch| batch.column(0).as_string::<i32>().value(0).to_owned())
+        .ok_or_else(|| Error::Internal {
+            detail: "an aggregate without groups answered no row".to_owned(),
+        })?;
+    let names = fields
+        .iter()
+        .map(|field| (field.name().clone(), field.data_type().to_string()));
+    Ok(super::parse(&text)?.renamed(names))
 }
 
 /// A context in which the same files always fall into the same partitions in the same order.
