@@ -1,0 +1,239 @@
+//! Segment files: one is open and locked by its writer, the others wait to be sealed.
+
+use parking_lot::Mutex;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::record::{Batch, LONGEST, checksum};
+
+const EXTENSION: &str = "wal";
+
+/// A segment that nobody writes any more.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    /// Names its rows for ever.
+    pub id: String,
+    pub path: PathBuf,
+    /// Held so that no other process seals it at the same time.
+    _lock: File,
+}
+
+/// The log of this process.
+#[derive(Debug)]
+pub(crate) struct Wal {
+    folder: PathBuf,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    id: String,
+    file: File,
+    rows: u64,
+    bytes: u64,
+    is_synced: bool,
+}
+
+impl Wal {
+    /// Opens a new segment called `id` in `folder`.
+    pub(crate) fn open(folder: &Path, id: &str) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let open = Open::create(folder, id)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            open: Mutex::new(open),
+        })
+    }
+
+    /// Appends an encoded record of `rows` rows. When this returns, a killed process loses nothing of it.
+    pub(crate) fn append(&self, record: &[u8], rows: usize) -> io::Result<()> {
+        let mut open = self.open.lock();
+        if let Err(error) = open.file.write_all(record) {
+            // What was half written must not hide the records after it.
+            let whole = open.bytes;
+            open.file.set_len(whole)?;
+            open.file.seek(SeekFrom::Start(whole))?;
+            return Err(error);
+        }
+        open.bytes += record.len() as u64;
+        open.rows += rows as u64;
+        open.is_synced = false;
+        Ok(())
+    }
+
+    /// Makes what was appended outlive a power cut.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        let file = {
+            let mut open = self.open.lock();
+            if open.is_synced {
+                return Ok(());
+            }
+            open.is_synced = true;
+            open.file.try_clone()?
+        };
+        file.sync_data()
+    }
+
+    /// Rows in the open segment.
+    pub(crate) fn rows(&self) -> u64 {
+        self.open.lock().rows
+    }
+
+    /// Bytes in the open segment.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.open.lock().bytes
+    }
+
+    /// Closes the open segment and opens one called `id`; does nothing when the open one is empty.
+    pub(crate) fn rotate(&self, id: &str) -> io::Result<()> {
+        let mut open = self.open.lock();
+        if open.rows == 0 {
+            return Ok(());
+        }
+        open.file.sync_data()?;
+        let old = std::mem::replace(&mut *open, Open::create(&self.folder, id)?);
+        // Dropping the file gives up its lock: the segment may be sealed.
+        drop(old);
+        Ok(())
+    }
+
+    /// Segments that nobody writes: closed by us, or left by a process that died.
+    pub(crate) fn closed(&self) -> io::Result<Vec<Closed>> {
+        let current = self.open.lock().id.clone();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let Some(id) = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .map(ToOwned::to_owned)
+            else {
+                continue;
+            };
+            if path.extension().is_none_or(|extension| extension != EXTENSION) || id == current {
+                continue;
+            }
+            let Ok(lock) = OpenOptions::new().read(true).write(true).open(&path) else {
+                continue;
+            };
+            if lock.try_lock().is_ok() && path.exists() {
+                found.push(Closed {
+                    id,
+                    path,
+                    _lock: lock,
+                });
+            }
+        }
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+}
+
+impl Open {
+    fn create(folder: &Path, id: &str) -> io::Result<Self> {
+        let path = folder.join(format!("{id}.{EXTENSION}"));
+        let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
+        file.try_lock()
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        File::open(folder)?.sync_all()?;
+        Ok(Self {
+            id: id.to_owned(),
+            file,
+            rows: 0,
+            bytes: 0,
+            is_synced: true,
+        })
+    }
+}
+
+impl Closed {
+    /// Removes the segment, once its rows are stored elsewhere.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        std::fs::remove_file(&self.path)
+    }
+}
+
+/// The records of a segment, up to where its writer died.
+pub(crate) fn read_segment(path: &Path) -> io::Result<Vec<Batch>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.read_to_end(&mut bytes)?;
+    let mut rest = bytes.as_slice();
+    let mut batches = Vec::new();
+    while let Some((batch, after)) = next(rest) {
+        batches.push(batch);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        tracing::warn!(path = %path.display(), bytes = rest.len(), "prediction log ends in the middle of a record");
+    }
+    Ok(batches)
+}
+
+fn next(bytes: &[u8]) -> Option<(Batch, &[u8])> {
+    let (head, rest) = bytes.split_at_checked(8)?;
+    let length = u32::from_le_bytes(head[..4].try_into().ok()?);
+    if length > LONGEST {
+        return None;
+    }
+    let (payload, after) = rest.split_at_checked(length as usize)?;
+    if checksum(payload) != head[4..8] {
+        return None;
+    }
+    Some((Batch::decode(payload)?, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Role;
+    use super::*;
+    use everloop_core::{Frame, PredictionId};
+
+    fn batch(id: &str) -> Batch {
+        Batch {
+            project: "p".to_owned(),
+            endpoint: "e".to_owned(),
+            model: "m".to_owned(),
+            version: 1,
+            role: Role::Live,
+            event_time: 0,
+            received_at: 0,
+            latency_us: 1,
+            ids: vec![PredictionId::new(id)],
+            features: Frame::default(),
+            scores: vec![0.5],
+            labels: Vec::new(),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_torn_tail_costs_only_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let wal = Wal::open(folder.path(), "s1").unwrap();
+        wal.append(&batch("a").encode(), 1).unwrap();
+        wal.append(&batch("b").encode(), 1).unwrap();
+        let torn = batch("c").encode();
+        wal.append(&torn[..torn.len() - 3], 1).unwrap();
+        wal.rotate("s2").unwrap();
+        let closed = wal.closed().unwrap();
+        assert_eq!(closed.len(), 1);
+        let ids: Vec<String> = read_segment(&closed[0].path)
+            .unwrap()
+            .into_iter()
+            .map(|batch| batch.ids[0].to_string())
+            .collect();
+        assert_eq!(ids, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_open_segment_is_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = Wal::open(folder.path(), "one").unwrap();
+        one.append(&batch("a").encode(), 1).unwrap();
+        let other = Wal::open(folder.path(), "other").unwrap();
+        assert!(other.closed().unwrap().is_empty(), "its writer lives");
+        drop(one);
+        assert_eq!(other.closed().unwrap().len(), 1, "its writer is gone");
+    }
+}
