@@ -98,6 +98,28 @@ impl<'a> Tx<'a> {
         })
     }
 
+    /// Runs several statements in order and answers the rows of each; on Postgres in one trip. None of them can use
+    /// what another answered.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query), for the first that fails.
+    pub fn batch(&mut self, statements: &[(&str, &[Value])]) -> Result<Vec<Vec<Row>>> {
+        self.refuse_if_failed()?;
+        self.statements += statements.len() as u64;
+        let access = self.access;
+        let checked = statements
+            .iter()
+            .try_for_each(|(sql, _)| sql::refuse_control(sql));
+        let done = checked.and_then(|()| match &mut self.engine {
+            Engine::Sqlite(connection) => statements
+                .iter()
+                .map(|(sql, params)| sqlite::query(connection, access, sql, params))
+                .collect(),
+            Engine::Postgres(session) => session.batch(statements),
+        });
+        done.inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
     /// Runs one change for each of `rows` and answers how many rows they touched; on Postgres without waiting for one
     /// answer before sending the next.
     ///

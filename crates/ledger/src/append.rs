@@ -32,70 +32,77 @@ pub fn append(tx: &mut Tx<'_>, at: Timestamp, event: NewEvent) -> Result<Seq> {
             limit: LONGEST_PAYLOAD,
         });
     }
-    let seq = next_seq(tx)?;
-    let (last_at, prev_hash) = head_of(tx, &event)?;
-    let at = at.max(last_at);
+    let before = take_place(tx, &event)?;
+    let at = at.max(before.at);
     let actor = event.actor.to_string();
     let hash = Link {
-        seq: seq.0,
+        seq: before.next.0,
         at: at.millis(),
         actor: &actor,
         project: event.project.as_str(),
         kind: event.kind,
         subject: &event.subject,
         payload: &payload,
-        prev_hash,
+        prev_hash: before.hash,
     }
     .hash();
-    move_head(tx, &event, seq, at, hash)?;
-    tx.execute(
-        "INSERT INTO ledger_events (seq, at, actor, project, kind, subject, payload, prev_hash, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        &params![
-            seq,
-            at,
-            actor,
-            event.project,
-            event.kind,
-            event.subject,
-            payload,
-            prev_hash,
-            hash
-        ],
-    )?;
+    let row = params![
+        before.next,
+        at,
+        actor,
+        &event.project,
+        event.kind,
+        event.subject,
+        payload,
+        before.hash,
+        hash
+    ];
+    let head = params![&event.project, before.next, at, hash];
+    tx.batch(&[(INSERT_EVENT, &row), (MOVE_HEAD, &head)])?;
     tx.wake(CHANNEL);
-    Ok(seq)
+    Ok(before.next)
 }
 
-/// The next place. The counter's row stays locked until the commit, so places have no gaps and follow its order.
-fn next_seq(tx: &mut Tx<'_>) -> Result<Seq> {
-    let row = tx.query_one(
-        "UPDATE ledger_counter SET seq = seq + 1 WHERE id = 1 RETURNING seq",
-        &[],
-    )?;
-    Ok(row.get("seq")?)
+/// Gives the next place. The counter's row stays locked until the commit, so places have no gaps and follow its order.
+const NEXT_PLACE: &str = "UPDATE ledger_counter SET seq = seq + 1 WHERE id = 1 RETURNING seq";
+
+/// The project's last event. Read after the counter is ours, so nobody can move it any more.
+const HEAD: &str = "SELECT at, hash FROM ledger_heads WHERE project = ?1";
+
+const INSERT_EVENT: &str =
+    "INSERT INTO ledger_events (seq, at, actor, project, kind, subject, payload, prev_hash, hash)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+const MOVE_HEAD: &str = "INSERT INTO ledger_heads (project, seq, at, events, hash) VALUES (?1, ?2, ?3, 1, ?4)
+     ON CONFLICT (project) DO UPDATE
+     SET seq = excluded.seq, at = excluded.at, events = ledger_heads.events + 1, hash = excluded.hash";
+
+/// What an event follows.
+struct Before {
+    next: Seq,
+    at: Timestamp,
+    hash: Hash,
 }
 
-/// The time and hash of the project's last event.
-fn head_of(tx: &mut Tx<'_>, event: &NewEvent) -> Result<(Timestamp, Hash)> {
-    let head = tx.query_opt(
-        "SELECT at, hash FROM ledger_heads WHERE project = ?1",
-        &params![&event.project],
-    )?;
-    match head {
-        Some(head) => Ok((head.get("at")?, head.get("hash")?)),
-        None => Ok((Timestamp(i64::MIN), chain::genesis())),
+fn take_place(tx: &mut Tx<'_>, event: &NewEvent) -> Result<Before> {
+    // Together, because others wait from the first on.
+    let answers = tx.batch(&[(NEXT_PLACE, &[]), (HEAD, &params![&event.project])])?;
+    let [place, head] = answers.as_slice() else {
+        unreachable!("a batch answers each of its statements");
+    };
+    let next = place.first().ok_or(Error::NoCounter)?.get("seq")?;
+    match head.first() {
+        Some(head) => Ok(Before {
+            next,
+            at: head.get("at")?,
+            hash: head.get("hash")?,
+        }),
+        None => Ok(Before {
+            next,
+            at: Timestamp(i64::MIN),
+            hash: chain::genesis(),
+        }),
     }
-}
-
-fn move_head(tx: &mut Tx<'_>, event: &NewEvent, seq: Seq, at: Timestamp, hash: Hash) -> Result<()> {
-    tx.execute(
-        "INSERT INTO ledger_heads (project, seq, at, events, hash) VALUES (?1, ?2, ?3, 1, ?4)
-         ON CONFLICT (project) DO UPDATE
-         SET seq = excluded.seq, at = excluded.at, events = ledger_heads.events + 1, hash = excluded.hash",
-        &params![&event.project, seq, at, hash],
-    )?;
-    Ok(())
 }
 
 /// A subject is shown in logs and lists: no line ends or other control characters, and a length fit for an index.

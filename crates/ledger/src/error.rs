@@ -37,6 +37,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The row that counts places is gone: someone changed it behind our back.
+    #[error("the ledger's counter is gone")]
+    NoCounter,
     /// The same idempotency key came with another request.
     #[error("idempotency key \"{key}\" was used for another request")]
     KeyReused {
@@ -68,7 +71,7 @@ impl Coded for Error {
         match self {
             Self::Db(error) => error.code(),
             Self::InvalidSubject { .. } | Self::PayloadTooLarge { .. } => Code::InvalidArgument,
-            Self::Unreadable { .. } => Code::DataLoss,
+            Self::Unreadable { .. } | Self::NoCounter => Code::DataLoss,
             Self::KeyReused { .. } => Code::Conflict,
             Self::Response { .. } => Code::Internal,
             Self::Anchors { line: Some(_), .. } => Code::DataLoss,
@@ -87,6 +90,7 @@ impl Coded for Error {
             } => Some(format!("{path}:{line}")),
             Self::InvalidSubject { .. }
             | Self::PayloadTooLarge { .. }
+            | Self::NoCounter
             | Self::KeyReused { .. }
             | Self::Response { .. }
             | Self::Anchors { line: None, .. } => None,
@@ -99,7 +103,7 @@ impl Coded for Error {
             Self::PayloadTooLarge { .. } => {
                 Some("store the bytes as an object and refer to its hash".to_owned())
             }
-            Self::Unreadable { .. } => Some("run everloop admin verify".to_owned()),
+            Self::Unreadable { .. } | Self::NoCounter => Some("run everloop admin verify".to_owned()),
             Self::KeyReused { .. } => Some("choose a new key for a new request".to_owned()),
             Self::InvalidSubject { .. } | Self::Response { .. } | Self::Anchors { .. } => None,
         }

@@ -10,7 +10,7 @@ use deadpool_postgres::Client;
 use futures::future::{join, try_join_all};
 use tokio::runtime::Handle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error as PgError, Statement};
+use tokio_postgres::{Error as PgError, Row as PgRow, Statement};
 
 use super::bind::{self, Bound};
 use super::decode::Cell;
@@ -73,19 +73,32 @@ impl Session {
         let call = self.client.query(&statement, &refs);
         let answer = wait(&self.runtime, &self.client, &mut self.due, call);
         let rows = answer.map_err(|error| self.failed(&error, sql))?;
-        let columns: Arc<[String]> = statement
-            .columns()
+        self.read_rows(&statement, &rows, sql)
+    }
+
+    pub(crate) fn batch(&mut self, statements: &[(&str, &[Value])]) -> Result<Vec<Vec<Row>>> {
+        let calls = statements
             .iter()
-            .map(|column| column.name().to_owned())
-            .collect();
-        rows.iter()
-            .map(|row| {
-                let values = (0..row.len())
-                    .map(|index| row.try_get(index).map(|cell: Cell| cell.0))
-                    .collect::<Result<Vec<Value>, _>>()
-                    .map_err(|error| self.failed(&error, sql))?;
-                Ok(Row::new(Arc::clone(&columns), values))
-            })
+            .map(|(sql, params)| Ok((self.prepare(sql, params)?, bound(params))))
+            .collect::<Result<Vec<(Statement, Vec<Bound<'_>>)>>>()?;
+        let client = &self.client;
+        let sent = calls
+            .iter()
+            .map(|(statement, bound)| async move { client.query(statement, &refs(bound)).await });
+        let answers = wait(&self.runtime, client, &mut self.due, try_join_all(sent));
+        // Which of them failed the server does not say; its words do.
+        let all = || {
+            statements
+                .iter()
+                .map(|(sql, _)| *sql)
+                .collect::<Vec<_>>()
+                .join("; ")
+        };
+        let answers = answers.map_err(|error| self.failed(&error, &all()))?;
+        answers
+            .iter()
+            .zip(calls.iter().zip(statements))
+            .map(|(rows, ((statement, _), (sql, _)))| self.read_rows(statement, rows, sql))
             .collect()
     }
 
@@ -128,6 +141,23 @@ impl Session {
         if self.client.statement_cache.size() > STATEMENTS_KEPT {
             self.client.statement_cache.clear();
         }
+    }
+
+    fn read_rows(&mut self, statement: &Statement, rows: &[PgRow], sql: &str) -> Result<Vec<Row>> {
+        let columns: Arc<[String]> = statement
+            .columns()
+            .iter()
+            .map(|column| column.name().to_owned())
+            .collect();
+        rows.iter()
+            .map(|row| {
+                let values = (0..row.len())
+                    .map(|index| row.try_get(index).map(|cell: Cell| cell.0))
+                    .collect::<Result<Vec<Value>, _>>()
+                    .map_err(|error| self.failed(&error, sql))?;
+                Ok(Row::new(Arc::clone(&columns), values))
+            })
+            .collect()
     }
 
     fn prepare(&mut self, sql: &str, params: &[Value]) -> Result<Statement> {

@@ -128,6 +128,46 @@ async fn execute_counts_rows() {
 }
 
 #[tokio::test]
+async fn a_batch_runs_in_order_and_answers_each() {
+    for test in filled().await {
+        let (rows, error) = test
+            .db
+            .write(|tx| {
+                let one = params!["c"];
+                let rows = tx.batch(&[
+                    ("INSERT INTO models (name) VALUES (?1) RETURNING name", &one),
+                    ("UPDATE models SET stage = 'live' WHERE name = ?1", &one),
+                    ("SELECT stage FROM models WHERE name = ?1", &one),
+                ])?;
+                let error = tx.attempt(|tx| {
+                    tx.batch(&[
+                        ("SELECT name FROM models", &[]),
+                        ("INSERT INTO models (name) VALUES (?1)", &one),
+                        ("SELECT name FROM models", &[]),
+                    ])
+                });
+                Ok::<_, Error>((rows, error.unwrap_err()))
+            })
+            .await
+            .unwrap();
+        let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
+        assert_eq!(counts, [1, 0, 1], "{}", test.name);
+        assert_eq!(
+            rows[2][0].get::<String>("stage").unwrap(),
+            "live",
+            "{}",
+            test.name
+        );
+        let kind = ConstraintKind::Unique;
+        assert!(
+            matches!(&error, Error::Constraint { kind: found, .. } if *found == kind),
+            "{}: {error}",
+            test.name
+        );
+    }
+}
+
+#[tokio::test]
 async fn windows_ctes_and_nulls_last_are_shared() {
     for test in filled().await {
         let rows = test
