@@ -123,7 +123,7 @@ impl Coded for Error {
             Self::OutOfRange { allowed, .. } => Some(format!("use a value in {allowed}")),
             Self::TooFew { .. } => Some("wait for more rows or widen the window".to_owned()),
             Self::Undefined { .. } => Some("widen the window or choose another metric".to_owned()),
-            Self::NotApplicable { .. } => None,
+            Self::NotApplicable { to, .. } => Some(format!("choose one that is defined for {to}")),
             Self::UnknownName { hint, .. } => Some(hint.clone()),
         }
     }

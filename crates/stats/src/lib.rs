@@ -9,27 +9,30 @@
 //! 1e-9: `tests/fixtures/make.py` recorded them. Each item names its source.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod check;
-mod error;
-mod rank;
-mod special;
-
+// How good predictions are, and which of two models is better.
 pub mod metrics;
-
 pub mod paired;
 
+// How wide a figure is, and what its rows weigh.
 pub mod intervals;
 pub mod moments;
 pub mod weights;
 
-pub mod drift;
-
+// Whether the world has moved, whom to believe, and for how long.
 pub mod confirm;
+pub mod drift;
 pub mod fdr;
 
+// Whom a model serves worse.
 pub mod fairness;
 
+// What may be decided while rows still come in.
 pub mod sequential;
+
+mod check;
+mod error;
+mod rank;
+mod special;
 
 pub use error::{Error, Result};
 pub use metrics::{Direction, Metric};

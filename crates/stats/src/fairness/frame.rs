@@ -28,7 +28,7 @@ impl Frame {
     /// Computes `figure` over all rows and over the rows of each group.
     ///
     /// `groups` has one code below `n_groups` per row. `figure` receives row numbers in ascending order. Figures
-    /// that are undefined on a group become `None`. Cost: two calls per row's worth of `figure`.
+    /// that are undefined on a group become `None`. Calls `figure` once for all rows and once per group with rows.
     ///
     /// # Errors
     /// No rows, a code that is not below `n_groups`, or an error of `figure` other than an undefined figure.
