@@ -66,7 +66,7 @@ pub fn set(tx: &mut Tx<'_>, by: &By, model: &ModelName, alias: &AliasName, chang
     refuse_reserved(alias)?;
     check_text("reason", &change.why, limits::REASON_CHARS)?;
     let key = models::lock(tx, &by.project, model)?;
-    let found = versions::locate(tx, &by.project, model, change.to)?.state;
+    let found = versions::state(tx, key, model, change.to)?;
     if found != State::Ready {
         return Err(Error::VersionState {
             model: model.clone(),
@@ -80,12 +80,13 @@ pub fn set(tx: &mut Tx<'_>, by: &By, model: &ModelName, alias: &AliasName, chang
         return Ok(());
     }
     let at = moment(tx, by, key, alias)?;
+    end(tx, by, key, alias, at, &change.why)?;
+    models::touch(tx, by, key)?;
     let payload = json!({
         "alias": alias, "from": now.as_ref().map(|span| span.version), "to": change.to,
         "decision": change.decision, "why": change.why,
     });
     let seq = events::version(tx, by, events::ALIAS_MOVED, model, change.to, payload)?;
-    end(tx, by, key, alias, at, &change.why)?;
     tx.execute(
         "INSERT INTO model_aliases (seq, model, alias, version, valid_from, actor, why, decision)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -100,7 +101,7 @@ pub fn set(tx: &mut Tx<'_>, by: &By, model: &ModelName, alias: &AliasName, chang
             change.decision.as_ref(),
         ],
     )?;
-    models::touch(tx, by, key)
+    Ok(())
 }
 
 /// Takes an alias away; its history stays.
@@ -127,9 +128,10 @@ pub fn remove(
     check_expected(model, alias, expected, Some(&now))?;
     let at = moment(tx, by, key, alias)?;
     end(tx, by, key, alias, at, why)?;
+    models::touch(tx, by, key)?;
     let payload = json!({ "alias": alias, "from": now.version, "why": why });
     events::version(tx, by, events::ALIAS_REMOVED, model, now.version, payload)?;
-    models::touch(tx, by, key)
+    Ok(())
 }
 
 /// The version an alias points at.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::text::{check_text, limits};
 use crate::versions::{self, Approval, State};
-use crate::{By, Error, Result, VersionNumber, events};
+use crate::{By, Error, Result, VersionNumber, events, models};
 
 /// What somebody said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,7 +51,8 @@ pub struct Word {
 /// # Errors
 /// [`Error::NoModel`], [`Error::NoVersion`].
 pub fn ask(tx: &mut Tx<'_>, by: &By, model: &ModelName, version: VersionNumber) -> Result<()> {
-    let key = versions::locate(tx, &by.project, model, version)?.model;
+    let key = models::lock(tx, &by.project, model)?;
+    versions::state(tx, key, model, version)?;
     let asked = tx.execute(
         "UPDATE model_versions SET approval = ?3 WHERE model = ?1 AND version = ?2 AND approval = ?4",
         &params![
@@ -84,14 +85,20 @@ pub fn give(
     comment: &str,
 ) -> Result<()> {
     check_text("comment", comment, limits::REASON_CHARS)?;
-    let place = versions::locate(tx, &by.project, model, version)?;
-    if place.state == State::Failed {
+    let key = models::lock(tx, &by.project, model)?;
+    let found = versions::state(tx, key, model, version)?;
+    if found == State::Failed {
         return Err(Error::VersionState {
             model: model.clone(),
             version,
-            found: State::Failed,
+            found,
         });
     }
+    tx.execute(
+        "UPDATE model_versions SET approval = ?3 WHERE model = ?1 AND version = ?2",
+        &params![key, version, verdict.approval().as_str()],
+    )?;
+    versions::touch(tx, by, key, version)?;
     let kind = match verdict {
         Verdict::Approved => events::MODEL_APPROVED,
         Verdict::Rejected => events::MODEL_REJECTED,
@@ -102,7 +109,7 @@ pub fn give(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         &params![
             seq,
-            place.model,
+            key,
             version,
             verdict.as_str(),
             comment,
@@ -110,11 +117,7 @@ pub fn give(
             by.at,
         ],
     )?;
-    tx.execute(
-        "UPDATE model_versions SET approval = ?3 WHERE model = ?1 AND version = ?2",
-        &params![place.model, version, verdict.approval().as_str()],
-    )?;
-    versions::touch(tx, by, place.model, version)
+    Ok(())
 }
 
 /// Every word about a version, oldest first.
@@ -127,7 +130,8 @@ pub fn all(
     model: &ModelName,
     version: VersionNumber,
 ) -> Result<Vec<Word>> {
-    let key = versions::locate(tx, project, model, version)?.model;
+    let key = models::key(tx, project, model)?;
+    versions::state(tx, key, model, version)?;
     let rows = tx.query(
         "SELECT verdict, comment, actor, at, seq FROM model_approvals
          WHERE model = ?1 AND version = ?2 ORDER BY seq",

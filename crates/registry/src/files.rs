@@ -7,7 +7,7 @@ use everloop_db::{Row, Tx, Value, params};
 
 use crate::text::limits;
 use crate::words::one_more;
-use crate::{Error, Page, Result, VersionNumber, versions};
+use crate::{Error, Page, Result, VersionNumber, models, versions};
 
 /// A file of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,8 @@ pub fn list(
     after: Option<&ArtifactPath>,
     limit: usize,
 ) -> Result<Page<ModelFile, ArtifactPath>> {
-    let of = versions::locate(tx, project, model, version)?.model;
+    let of = models::key(tx, project, model)?;
+    versions::state(tx, of, model, version)?;
     let rows = tx.query(
         "SELECT path, hash, size FROM model_files
          WHERE model = ?1 AND version = ?2 AND path > ?3 ORDER BY path LIMIT ?4",

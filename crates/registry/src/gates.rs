@@ -7,7 +7,7 @@ use everloop_db::{Row, Tx, params};
 use serde_json::json;
 
 use crate::text::{check_word, document, limits};
-use crate::{By, Error, Result, VersionNumber, events, versions};
+use crate::{By, Error, Result, VersionNumber, events, models, versions};
 
 /// What a gate said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,7 +87,8 @@ pub fn record(
 ) -> Result<()> {
     check_word("gate", gate, limits::WORD_CHARS)?;
     let evidence = document("evidence", evidence)?;
-    let key = versions::locate(tx, &by.project, model, version)?.model;
+    let key = models::lock(tx, &by.project, model)?;
+    versions::state(tx, key, model, version)?;
     let payload = json!({
         "gate": gate, "outcome": outcome.as_str(), "decision": decision,
         "evidence_hash": Hash::of(evidence.as_bytes()),
@@ -121,7 +122,8 @@ pub fn last(
     model: &ModelName,
     version: VersionNumber,
 ) -> Result<Vec<GateResult>> {
-    let key = versions::locate(tx, project, model, version)?.model;
+    let key = models::key(tx, project, model)?;
+    versions::state(tx, key, model, version)?;
     let rows = tx.query(
         "SELECT gate, outcome, evidence, decision, actor, at, seq FROM model_gates
          WHERE model = ?1 AND version = ?2 AND seq IN (
@@ -142,7 +144,8 @@ pub fn all(
     model: &ModelName,
     version: VersionNumber,
 ) -> Result<Vec<GateResult>> {
-    let key = versions::locate(tx, project, model, version)?.model;
+    let key = models::key(tx, project, model)?;
+    versions::state(tx, key, model, version)?;
     let rows = tx.query(
         "SELECT gate, outcome, evidence, decision, actor, at, seq FROM model_gates
          WHERE model = ?1 AND version = ?2 ORDER BY seq",

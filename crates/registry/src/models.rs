@@ -141,7 +141,7 @@ pub fn list(
 /// # Errors
 /// [`Error::NoModel`], [`Error::ModelExists`].
 pub fn rename(tx: &mut Tx<'_>, by: &By, name: &ModelName, new: &ModelName) -> Result<()> {
-    let key = key(tx, &by.project, name)?;
+    let key = lock(tx, &by.project, name)?;
     if name == new {
         return Ok(());
     }
@@ -168,7 +168,7 @@ pub fn rename(tx: &mut Tx<'_>, by: &By, name: &ModelName, new: &ModelName) -> Re
 /// [`Error::NoModel`], or a text that can't be used.
 pub fn describe(tx: &mut Tx<'_>, by: &By, name: &ModelName, description: &str) -> Result<()> {
     check_text("description", description, limits::DESCRIPTION_CHARS)?;
-    let key = key(tx, &by.project, name)?;
+    let key = lock(tx, &by.project, name)?;
     tx.execute(
         "UPDATE models SET description = ?2, updated_at = ?3 WHERE key = ?1",
         &params![key, description, by.at],
@@ -227,14 +227,19 @@ pub(crate) fn key(tx: &mut Tx<'_>, project: &ProjectName, name: &ModelName) -> R
     }
 }
 
-/// As [`key`], and nobody else changes versions or aliases of the model until this transaction ends.
+/// As [`key`], and nobody else changes the model, its versions or its aliases until this transaction ends.
 ///
-/// What reads before it writes (does an alias point at this version, is it later than the last move) needs it.
+/// Every change begins with it and ends with its ledger row: who takes locks in one order can't block each other.
 pub(crate) fn lock(tx: &mut Tx<'_>, project: &ProjectName, name: &ModelName) -> Result<i64> {
-    let key = key(tx, project, name)?;
-    tx.lock(&format!("model:{key}"))?;
-    // It may have been deleted or renamed while we waited.
-    self::key(tx, project, name)
+    let row = tx.query_opt(
+        "UPDATE models SET updated_at = updated_at WHERE project = ?1 AND name = ?2 AND deleted_at IS NULL
+         RETURNING key",
+        &params![project, name],
+    )?;
+    match row {
+        Some(row) => Ok(row.get("key")?),
+        None => Err(Error::NoModel(name.clone())),
+    }
 }
 
 /// Notes that something of the model changed.

@@ -16,7 +16,7 @@ use crate::{By, Error, Result, VersionNumber, events, models, versions};
 /// [`Error::NoModel`], or a key or value that can't be used.
 pub fn set_on_model(tx: &mut Tx<'_>, by: &By, model: &ModelName, key: &str, value: &str) -> Result<()> {
     check(key, value)?;
-    let of = models::key(tx, &by.project, model)?;
+    let of = models::lock(tx, &by.project, model)?;
     write_model(tx, of, &BTreeMap::from([(key.to_owned(), value.to_owned())]))?;
     models::touch(tx, by, of)?;
     events::model(tx, by, events::TAG_SET, model, json!({ "key": key }))?;
@@ -28,7 +28,7 @@ pub fn set_on_model(tx: &mut Tx<'_>, by: &By, model: &ModelName, key: &str, valu
 /// # Errors
 /// [`Error::NoTag`] when it has none of this name; [`Error::NoModel`].
 pub fn delete_on_model(tx: &mut Tx<'_>, by: &By, model: &ModelName, key: &str) -> Result<()> {
-    let of = models::key(tx, &by.project, model)?;
+    let of = models::lock(tx, &by.project, model)?;
     let removed = tx.execute(
         "DELETE FROM model_tags WHERE model = ?1 AND key = ?2",
         &params![of, key],
@@ -54,7 +54,8 @@ pub fn set_on_version(
     value: &str,
 ) -> Result<()> {
     check(key, value)?;
-    let of = versions::locate(tx, &by.project, model, version)?.model;
+    let of = models::lock(tx, &by.project, model)?;
+    versions::state(tx, of, model, version)?;
     write_version(
         tx,
         of,
@@ -77,7 +78,8 @@ pub fn delete_on_version(
     version: VersionNumber,
     key: &str,
 ) -> Result<()> {
-    let of = versions::locate(tx, &by.project, model, version)?.model;
+    let of = models::lock(tx, &by.project, model)?;
+    versions::state(tx, of, model, version)?;
     let removed = tx.execute(
         "DELETE FROM model_version_tags WHERE model = ?1 AND version = ?2 AND key = ?3",
         &params![of, version, key],

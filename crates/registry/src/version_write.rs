@@ -123,7 +123,8 @@ pub fn describe(
     description: &str,
 ) -> Result<()> {
     check_text("description", description, limits::DESCRIPTION_CHARS)?;
-    let key = versions::locate(tx, &by.project, model, version)?.model;
+    let key = models::lock(tx, &by.project, model)?;
+    versions::state(tx, key, model, version)?;
     tx.execute(
         "UPDATE model_versions SET description = ?3 WHERE model = ?1 AND version = ?2",
         &params![key, version, description],
@@ -139,7 +140,7 @@ pub fn describe(
 /// [`Error::VersionInUse`] while an alias points at it; [`Error::NoModel`], [`Error::NoVersion`].
 pub fn delete(tx: &mut Tx<'_>, by: &By, model: &ModelName, version: VersionNumber) -> Result<()> {
     let key = models::lock(tx, &by.project, model)?;
-    versions::locate(tx, &by.project, model, version)?;
+    versions::state(tx, key, model, version)?;
     if let Some(alias) = aliases::any_of_version(tx, key, version)? {
         return Err(Error::VersionInUse {
             model: model.clone(),
@@ -188,24 +189,20 @@ fn settle(
     state: State,
     message: &str,
 ) -> Result<()> {
-    let key = versions::locate(tx, &by.project, model, version)?.model;
-    let settled = tx.execute(
-        "UPDATE model_versions SET state = ?3, state_message = ?4
-         WHERE model = ?1 AND version = ?2 AND state = 'pending' AND deleted_at IS NULL",
+    let key = models::lock(tx, &by.project, model)?;
+    let found = versions::state(tx, key, model, version)?;
+    if found != State::Pending {
+        // Someone settled it before us, perhaps in the same way.
+        return if found == state {
+            Ok(())
+        } else {
+            Err(settled(model, version, found))
+        };
+    }
+    tx.execute(
+        "UPDATE model_versions SET state = ?3, state_message = ?4 WHERE model = ?1 AND version = ?2",
         &params![key, version, state.as_str(), message],
     )?;
-    if settled == 0 {
-        // Someone settled it before us, perhaps in the same way.
-        let found = versions::locate(tx, &by.project, model, version)?.state;
-        if found == state {
-            return Ok(());
-        }
-        return Err(Error::VersionState {
-            model: model.clone(),
-            version,
-            found,
-        });
-    }
     versions::touch(tx, by, key, version)?;
     let (kind, payload) = match state {
         State::Failed => (events::VERSION_FAILED, json!({ "message": message })),
@@ -213,4 +210,12 @@ fn settle(
     };
     events::version(tx, by, kind, model, version, payload)?;
     Ok(())
+}
+
+fn settled(model: &ModelName, version: VersionNumber, found: State) -> Error {
+    Error::VersionState {
+        model: model.clone(),
+        version,
+        found,
+    }
 }

@@ -229,44 +229,22 @@ pub(crate) fn existing(
     model: &ModelName,
     version: VersionNumber,
 ) -> Result<ModelVersion> {
-    let place = locate(tx, project, model, version)?;
-    let found = select(
-        tx,
-        "v.model = ?1 AND v.version = ?2",
-        "",
-        &params![place.model, version],
-    )?;
+    let key = models::key(tx, project, model)?;
+    let found = select(tx, "v.model = ?1 AND v.version = ?2", "", &params![key, version])?;
     let found = found.into_iter().next().map(|stored| stored.version);
     found.ok_or_else(|| no_version(model, version))
 }
 
-/// Where a version is stored, and whether it can be used: what those who change it need.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) model: i64,
-    pub(crate) state: State,
-}
-
-/// Finds a version of a model, both of which must be there.
-pub(crate) fn locate(
-    tx: &mut Tx<'_>,
-    project: &ProjectName,
-    model: &ModelName,
-    version: VersionNumber,
-) -> Result<Place> {
-    let key = models::key(tx, project, model)?;
+/// Finds a version of the model with this key, and its state, for those who need no more of it.
+pub(crate) fn state(tx: &mut Tx<'_>, key: i64, model: &ModelName, version: VersionNumber) -> Result<State> {
     let row = tx.query_opt(
         "SELECT state FROM model_versions WHERE model = ?1 AND version = ?2 AND deleted_at IS NULL",
         &params![key, version],
     )?;
-    let Some(row) = row else {
-        return Err(no_version(model, version));
-    };
-    let state: String = row.get("state")?;
-    Ok(Place {
-        model: key,
-        state: parse_state(&state)?,
-    })
+    match row {
+        Some(row) => parse_state(&row.get::<String>("state")?),
+        None => Err(no_version(model, version)),
+    }
 }
 
 fn no_version(model: &ModelName, version: VersionNumber) -> Error {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::names::limits;
 use crate::runs::{self, Stored};
-use crate::sql::{IN_LIST, one_more};
+use crate::sql::{IN_LIST, insert, one_more};
 use crate::{ArtifactPath, By, Error, Page, Result, events};
 
 /// A file of a run.
@@ -104,7 +104,9 @@ pub fn walk(
     limit: usize,
 ) -> Result<Page<File, ArtifactPath>> {
     let run = runs::existing(tx, project, run)?;
-    let (last_folder, last_name) = after.map_or(("", ""), |path| (path.folder(), path.name()));
+    // Nothing of a folder is before its own name, so there is where the first page begins.
+    let start = (folder.map_or("", ArtifactPath::as_str), "");
+    let (last_folder, last_name) = after.map_or(start, |path| (path.folder(), path.name()).max(start));
     let mut values = params![run.key, last_folder, last_name, one_more(limit)].to_vec();
     let inside = inside(folder, &mut values);
     let rows = tx.query(
@@ -223,11 +225,12 @@ fn write_folders(
     let folders: BTreeSet<ArtifactPath> = files.keys().flat_map(|path| path.folders()).collect();
     let rows: Vec<Vec<Value>> = folders
         .iter()
-        .map(|folder| params![run.key, folder.folder(), folder.name(), by.at].to_vec())
+        .map(|folder| params![run.key, folder.folder(), folder.name(), 0, by.at].to_vec())
         .collect();
-    let made = tx.execute_many(
-        "INSERT INTO artifacts (owner, folder, name, hash, size, written_at) VALUES (?1, ?2, ?3, NULL, 0, ?4)
-         ON CONFLICT (owner, folder, name) DO NOTHING",
+    let made = insert(
+        tx,
+        "artifacts (owner, folder, name, size, written_at)",
+        "ON CONFLICT (owner, folder, name) DO NOTHING",
         &rows,
     )?;
     if made == folders.len() as u64 {
@@ -286,9 +289,10 @@ fn write_files(tx: &mut Tx<'_>, by: &By, run: &Stored, files: &BTreeMap<&Artifac
             .to_vec()
         })
         .collect();
-    let written = tx.execute_many(
-        "INSERT INTO artifacts (owner, folder, name, hash, size, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (owner, folder, name) DO UPDATE SET
+    let written = insert(
+        tx,
+        "artifacts (owner, folder, name, hash, size, written_at)",
+        "ON CONFLICT (owner, folder, name) DO UPDATE SET
              hash = excluded.hash, size = excluded.size, written_at = excluded.written_at
          WHERE artifacts.hash IS NOT NULL",
         &rows,

@@ -137,7 +137,7 @@ impl Batch {
 /// [`Error::ParamChanged`] when a param has another value already; [`Error::NoRun`], [`Error::RunDeleted`].
 pub fn log_batch(tx: &mut Tx<'_>, by: &By, run: &RunId, batch: &Batch) -> Result<()> {
     let run = runs::lock_active(tx, &by.project, run)?;
-    params::insert(tx, &run, &batch.params)?;
+    params::write(tx, &run, &batch.params)?;
     metrics::append(tx, run.key, &batch.metrics)?;
     tags::set_stored(tx, by, &run, &batch.tags)
 }

@@ -10,7 +10,7 @@ use everloop_db::{Row, Tx, params};
 use serde_json::json;
 
 use crate::names::{check_key, check_name, check_text, limits};
-use crate::sql::one_more;
+use crate::sql::{insert, one_more};
 use crate::{By, Error, KeyKind, Lifecycle, Page, Result, events};
 
 /// The id of each project's default experiment.
@@ -230,21 +230,16 @@ pub fn rename(tx: &mut Tx<'_>, by: &By, id: &ExperimentId, name: &str) -> Result
 /// # Errors
 /// [`Error::NoExperiment`], [`Error::ExperimentDeleted`].
 pub fn delete(tx: &mut Tx<'_>, by: &By, id: &ExperimentId) -> Result<()> {
+    lock(tx, &by.project, id)?;
     let found = active(tx, &by.project, id)?;
-    // The row of the ledger comes first: it queues us behind runs that are being created in this experiment.
-    events::experiment(
-        tx,
-        by,
-        events::EXPERIMENT_DELETED,
-        id,
-        json!({ "name": found.name }),
-    )?;
     set_deleted(tx, by, id, Some(by.at))?;
     tx.execute(
         "UPDATE runs SET deleted_at = ?3, updated_at = ?3
          WHERE project = ?1 AND experiment = ?2 AND deleted_at IS NULL",
         &params![&by.project, number(id)?, by.at],
     )?;
+    let payload = json!({ "name": found.name });
+    events::experiment(tx, by, events::EXPERIMENT_DELETED, id, payload)?;
     Ok(())
 }
 
@@ -253,23 +248,19 @@ pub fn delete(tx: &mut Tx<'_>, by: &By, id: &ExperimentId) -> Result<()> {
 /// # Errors
 /// [`Error::NoExperiment`], [`Error::ExperimentNotDeleted`].
 pub fn restore(tx: &mut Tx<'_>, by: &By, id: &ExperimentId) -> Result<()> {
+    lock(tx, &by.project, id)?;
     let found = existing(tx, &by.project, id)?;
     if found.deleted_at.is_none() {
         return Err(Error::ExperimentNotDeleted(id.to_string()));
     }
-    events::experiment(
-        tx,
-        by,
-        events::EXPERIMENT_RESTORED,
-        id,
-        json!({ "name": found.name }),
-    )?;
     set_deleted(tx, by, id, None)?;
     tx.execute(
         "UPDATE runs SET deleted_at = NULL, updated_at = ?3
          WHERE project = ?1 AND experiment = ?2 AND deleted_at IS NOT NULL",
         &params![&by.project, number(id)?, by.at],
     )?;
+    let payload = json!({ "name": found.name });
+    events::experiment(tx, by, events::EXPERIMENT_RESTORED, id, payload)?;
     Ok(())
 }
 
@@ -329,6 +320,31 @@ pub(crate) fn active(tx: &mut Tx<'_>, project: &ProjectName, id: &ExperimentId) 
         None => Ok(found),
         Some(_) => Err(Error::ExperimentDeleted(id.to_string())),
     }
+}
+
+/// Refuses to go on unless the experiment is there and not deleted, and keeps it from being deleted until this
+/// transaction ends.
+///
+/// Locks are taken in one order, so that nobody blocks another: the experiment, then runs, then the ledger.
+pub(crate) fn lock_active(tx: &mut Tx<'_>, project: &ProjectName, id: &ExperimentId) -> Result<()> {
+    lock(tx, project, id)?;
+    let row = tx.query_opt(
+        "SELECT deleted_at FROM experiments WHERE project = ?1 AND number = ?2",
+        &params![project, number(id)?],
+    )?;
+    match row
+        .map(|row| row.get::<Option<Timestamp>>("deleted_at"))
+        .transpose()?
+    {
+        None => Err(Error::NoExperiment(id.to_string())),
+        Some(Some(_)) => Err(Error::ExperimentDeleted(id.to_string())),
+        Some(None) => Ok(()),
+    }
+}
+
+/// Keeps others from deleting the experiment, or from creating runs in it, until this transaction ends.
+fn lock(tx: &mut Tx<'_>, project: &ProjectName, id: &ExperimentId) -> Result<()> {
+    Ok(tx.lock(&format!("experiment:{project}/{}", number(id)?))?)
 }
 
 fn check_tag(key: &str, value: &str) -> Result<()> {
@@ -399,10 +415,7 @@ fn insert_tags(
         .iter()
         .map(|(key, value)| params![project, number, key, value].to_vec())
         .collect();
-    tx.execute_many(
-        "INSERT INTO experiment_tags (project, experiment, key, value) VALUES (?1, ?2, ?3, ?4)",
-        &rows,
-    )?;
+    insert(tx, "experiment_tags (project, experiment, key, value)", "", &rows)?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::collections::btree_map::Entry;
 use everloop_core::{ProjectName, RunId, Timestamp};
 use everloop_db::{Row, Tx, Value, params};
 
-use crate::sql::{IN_LIST, in_list, one_more};
+use crate::sql::{IN_LIST, in_list, insert, one_more};
 use crate::{Error, Page, Result, runs};
 
 /// One point of a metric.
@@ -116,10 +116,10 @@ pub(crate) fn append(tx: &mut Tx<'_>, run: i64, points: &[Metric]) -> Result<()>
             .to_vec()
         })
         .collect();
-    tx.execute_many(
-        "INSERT INTO run_metrics (run, key, series, value, special, step, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (run, key) DO UPDATE SET
+    insert(
+        tx,
+        "run_metrics (run, key, series, value, special, step, at)",
+        "ON CONFLICT (run, key) DO UPDATE SET
              value = excluded.value, special = excluded.special, step = excluded.step, at = excluded.at
          WHERE (excluded.step, excluded.at, excluded.value) > (run_metrics.step, run_metrics.at, run_metrics.value)",
         &heads,
@@ -132,9 +132,10 @@ pub(crate) fn append(tx: &mut Tx<'_>, run: i64, points: &[Metric]) -> Result<()>
             params![run, series, point.at, point.step, stored.value, stored.special].to_vec()
         })
         .collect();
-    tx.execute_many(
-        "INSERT INTO metric_points (run, series, at, step, value, special) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (run, series, at, step, value, special) DO NOTHING",
+    insert(
+        tx,
+        "metric_points (run, series, at, step, value, special)",
+        "ON CONFLICT (run, series, at, step, value, special) DO NOTHING",
         &rows,
     )?;
     Ok(())

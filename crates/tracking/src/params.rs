@@ -6,7 +6,7 @@ use everloop_core::{ProjectName, RunId};
 use everloop_db::{Tx, params};
 
 use crate::runs::{self, Stored};
-use crate::{Error, Result};
+use crate::{Error, Result, sql};
 
 /// The params of a run.
 ///
@@ -25,7 +25,7 @@ fn read(tx: &mut Tx<'_>, run: i64) -> Result<BTreeMap<String, String>> {
 }
 
 /// Logs checked params of a locked run; the same value again is fine.
-pub(crate) fn insert(tx: &mut Tx<'_>, run: &Stored, new: &BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn write(tx: &mut Tx<'_>, run: &Stored, new: &BTreeMap<String, String>) -> Result<()> {
     if new.is_empty() {
         return Ok(());
     }
@@ -45,9 +45,6 @@ pub(crate) fn insert(tx: &mut Tx<'_>, run: &Stored, new: &BTreeMap<String, Strin
             }
         }
     }
-    tx.execute_many(
-        "INSERT INTO run_params (run, key, value) VALUES (?1, ?2, ?3)",
-        &rows,
-    )?;
+    sql::insert(tx, "run_params (run, key, value)", "", &rows)?;
     Ok(())
 }

@@ -204,13 +204,12 @@ pub fn create(tx: &mut Tx<'_>, by: &By, new: &NewRun) -> Result<RunInfo> {
     run_tags.insert(RUN_NAME.to_owned(), name.clone());
     tags::check(&run_tags)?;
     let experiment = experiments::number(&new.experiment)?;
-    // The row of the ledger comes first: its number is the run's key, and it queues us behind whoever deletes the
-    // experiment, so that the next statement sees the outcome.
+    experiments::lock_active(tx, &by.project, &new.experiment)?;
+    // The number of the ledger row is the run's key.
     let payload = json!({
         "experiment": new.experiment, "name": name, "kind": new.kind.as_str(), "source": new.source,
     });
     let key = events::run(tx, by, events::RUN_CREATED, &new.id, payload)?.0;
-    experiments::active(tx, &by.project, &new.experiment)?;
     let inserted = tx.execute(
         "INSERT INTO runs (key, run_id, project, experiment, name, user_id, kind, source, status,
                            started_at, created_at, updated_at)
@@ -263,16 +262,20 @@ pub fn finish(tx: &mut Tx<'_>, by: &By, id: &RunId, status: RunStatus) -> Result
     if !status.is_end() {
         return Err(Error::NotAnEnd(status));
     }
-    let run = active(tx, &by.project, id)?;
+    let mut run = active(tx, &by.project, id)?;
     let ended = tx.execute(
         "UPDATE runs SET status = ?2, ended_at = ?3, updated_at = ?3
          WHERE key = ?1 AND status IN ('RUNNING', 'SCHEDULED') AND deleted_at IS NULL",
         &params![run.key, status.as_str(), by.at],
     )?;
     if ended == 1 {
+        run.info.status = status;
+        run.info.ended_at = Some(by.at);
         let payload = json!({ "status": status.as_str(), "ended_at": by.at });
         events::run(tx, by, events::RUN_FINISHED, id, payload)?;
+        return Ok(run.info);
     }
+    // Someone ended it before us, perhaps in the same way.
     let now = active(tx, &by.project, id)?.info;
     if now.status != status {
         return Err(Error::RunEnded {
@@ -353,15 +356,7 @@ pub fn delete(tx: &mut Tx<'_>, by: &By, id: &RunId) -> Result<()> {
 /// [`Error::NoRun`], [`Error::RunNotDeleted`], [`Error::ExperimentDeleted`].
 pub fn restore(tx: &mut Tx<'_>, by: &By, id: &RunId) -> Result<()> {
     let run = existing(tx, &by.project, id)?;
-    // First, as in `create`: what deletes the experiment at this moment is before or behind us in the ledger.
-    events::run(
-        tx,
-        by,
-        events::RUN_RESTORED,
-        id,
-        json!({ "experiment": run.info.experiment }),
-    )?;
-    experiments::active(tx, &by.project, &run.info.experiment)?;
+    experiments::lock_active(tx, &by.project, &run.info.experiment)?;
     let restored = tx.execute(
         "UPDATE runs SET deleted_at = NULL, updated_at = ?2 WHERE key = ?1 AND deleted_at IS NOT NULL",
         &params![run.key, by.at],
@@ -369,6 +364,8 @@ pub fn restore(tx: &mut Tx<'_>, by: &By, id: &RunId) -> Result<()> {
     if restored == 0 {
         return Err(Error::RunNotDeleted(id.clone()));
     }
+    let payload = json!({ "experiment": run.info.experiment });
+    events::run(tx, by, events::RUN_RESTORED, id, payload)?;
     Ok(())
 }
 

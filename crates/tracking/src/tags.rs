@@ -10,7 +10,7 @@ use everloop_db::{Tx, params};
 
 use crate::names::{check_key, check_text, limits};
 use crate::runs::{self, Stored};
-use crate::{By, Error, KeyKind, Result};
+use crate::{By, Error, KeyKind, Result, sql};
 
 /// The tag that is the run's name.
 pub const RUN_NAME: &str = "mlflow.runName";
@@ -87,9 +87,10 @@ pub(crate) fn write(tx: &mut Tx<'_>, run: i64, tags: &BTreeMap<String, String>) 
         .iter()
         .map(|(key, value)| params![run, key, value].to_vec())
         .collect();
-    tx.execute_many(
-        "INSERT INTO run_tags (run, key, value) VALUES (?1, ?2, ?3)
-         ON CONFLICT (run, key) DO UPDATE SET value = excluded.value",
+    sql::insert(
+        tx,
+        "run_tags (run, key, value)",
+        "ON CONFLICT (run, key) DO UPDATE SET value = excluded.value",
         &rows,
     )?;
     Ok(())

@@ -11,4 +11,5 @@ mod models;
 mod references;
 mod reviews;
 mod support;
+mod together;
 mod versions;

@@ -13,4 +13,5 @@ mod laws;
 mod references;
 mod runs;
 mod support;
+mod together;
 mod transfer;
