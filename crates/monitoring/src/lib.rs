@@ -1,1 +1,24 @@
 //! Windows, drift, performance and alerts.
+//!
+//! A window is a span of event time. When it has closed, its inputs are compared with the training profile; when its
+//! labels have had their time, its performance is measured. Each part of a window is judged once, whoever gets to it
+//! first, and a breach becomes an alert when enough of the last windows show it. The judgements themselves ([`drift`],
+//! [`performance`]) are pure.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod alerts;
+mod drift;
+mod error;
+mod evaluate;
+mod performance;
+mod store;
+mod windows;
+
+pub use alerts::{Alert, AlertState, alerts};
+pub use drift::{ColumnDrift, DriftReport, DriftSettings, drift};
+pub use error::{Error, Result};
+pub use evaluate::{Evaluated, Monitoring, Reference, WindowSource};
+pub use performance::{PerformanceReport, performance};
+pub use store::{MIGRATIONS, Part, WindowResult, results};
+pub use windows::{Span, closed_windows};

@@ -1,0 +1,349 @@
+//! Judging the windows that have closed.
+
+use async_trait::async_trait;
+use everloop_core::{Actor, EndpointName, Frame, ProjectName, Timestamp, Values};
+use everloop_db::{Db, Tx};
+use everloop_ledger::NewEvent;
+use everloop_project::{Confirm, Drift, Monitor, Performance, Suite, Window};
+use everloop_stats::Metric;
+use everloop_stats::confirm::Confirm as Persistence;
+use everloop_tables::{Profile, Source, Tables, from_frame};
+use serde_json::json;
+use std::time::Duration;
+
+use crate::drift::{DriftSettings, drift};
+use crate::performance::performance;
+use crate::store::{Part, WindowResult, breaches_before, insert, judged};
+use crate::windows::{Span, closed_windows};
+use crate::{Error, Result, alerts};
+
+/// What windows are compared with.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// Where it comes from, in words: `training data of flight-delay@3`.
+    pub words: String,
+    /// Its profile.
+    pub profile: Profile,
+}
+
+/// Where windows come from. The prediction log and the registry meet above this crate.
+#[async_trait]
+pub trait WindowSource: Send + Sync {
+    /// The event time of the first prediction; none before it.
+    async fn since(&self) -> Result<Option<Timestamp>>;
+
+    /// The live predictions of a window with their labels: the log's columns (`_score`, `_label`, ...) and features.
+    async fn rows(&self, span: Span) -> Result<Frame>;
+
+    /// What the inputs are compared with; none when the champion's training data is not known.
+    async fn reference(&self) -> Result<Option<Reference>>;
+}
+
+/// What judging came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The results that are new, oldest window first.
+    pub results: Vec<WindowResult>,
+}
+
+/// The watch over endpoints.
+#[derive(Debug, Clone)]
+pub struct Monitoring {
+    db: Db,
+    tables: Tables,
+}
+
+/// One endpoint under watch.
+struct Watch<'a> {
+    project: &'a ProjectName,
+    endpoint: &'a EndpointName,
+    now: Timestamp,
+}
+
+impl Monitoring {
+    /// The watch whose results are kept in `db`.
+    #[must_use]
+    pub fn new(db: Db, tables: Tables) -> Self {
+        Self { db, tables }
+    }
+
+    /// Judges every window of `monitor` that has closed by `now` and was not judged yet. `quality` is the suite that
+    /// the monitor names, read by the caller.
+    ///
+    /// # Errors
+    /// When a window can't be read or a store fails. What was judged before stays judged.
+    pub async fn evaluate(
+        &self,
+        project: &ProjectName,
+        endpoint: &EndpointName,
+        monitor: &Monitor,
+        quality: Option<&Suite>,
+        source: &dyn WindowSource,
+        now: Timestamp,
+    ) -> Result<Evaluated> {
+        let Window::Time(length) = monitor.window else {
+            return Err(Error::RowWindows);
+        };
+        let watch = Watch {
+            project,
+            endpoint,
+            now,
+        };
+        let Some(since) = source.since().await? else {
+            return Ok(Evaluated { results: Vec::new() });
+        };
+        let mut results = Vec::new();
+        if let Some(settings) = &monitor.drift {
+            let due = self
+                .due(&watch, Part::Drift, length.get(), since, Duration::ZERO)
+                .await?;
+            results.extend(self.drift_of(&watch, settings, &due, source).await?);
+        }
+        if let Some(suite) = quality {
+            for span in self
+                .due(&watch, Part::Quality, length.get(), since, Duration::ZERO)
+                .await?
+            {
+                results.extend(self.quality_of(&watch, suite, span, source).await?);
+            }
+        }
+        if let Some(settings) = &monitor.performance {
+            for span in self
+                .due(
+                    &watch,
+                    Part::Performance,
+                    length.get(),
+                    since,
+                    settings.delay.get(),
+                )
+                .await?
+            {
+                results.extend(self.performance_of(&watch, settings, span, source).await?);
+            }
+        }
+        results.sort_by_key(|result| (result.span, result.part.as_str()));
+        Ok(Evaluated { results })
+    }
+
+    /// The closed windows of which `part` was not judged yet; the log's own lateness is `delay`.
+    async fn due(
+        &self,
+        watch: &Watch<'_>,
+        part: Part,
+        length: Duration,
+        since: Timestamp,
+        delay: Duration,
+    ) -> Result<Vec<Span>> {
+        let (project, endpoint) = (watch.project.clone(), watch.endpoint.clone());
+        let closed = closed_windows(length, since, watch.now.minus(delay));
+        if closed.is_empty() {
+            return Ok(closed);
+        }
+        let done = self
+            .db
+            .read(move |tx| judged(tx, &project, &endpoint, part, since))
+            .await?;
+        Ok(closed
+            .into_iter()
+            .filter(|span| !done.contains(&span.start))
+            .collect())
+    }
+
+    async fn drift_of(
+        &self,
+        watch: &Watch<'_>,
+        settings: &Drift,
+        due: &[Span],
+        source: &dyn WindowSource,
+    ) -> Result<Vec<WindowResult>> {
+        let mut results = Vec::new();
+        if due.is_empty() {
+            return Ok(results);
+        }
+        let Some(reference) = source.reference().await? else {
+            return Ok(results);
+        };
+        let names = |columns: &[everloop_core::ColumnName]| columns.iter().map(ToString::to_string).collect();
+        let how = DriftSettings {
+            fdr: settings.fdr,
+            min_effect: settings.min_effect,
+            min_samples: settings.min_samples,
+            columns: names(&settings.columns),
+            ignore: names(&settings.ignore),
+        };
+        for span in due {
+            let frame = source.rows(*span).await?;
+            let report = drift(&reference.profile, &frame, &how)?;
+            let drifted: Vec<String> = report.drifted().into_iter().map(ToOwned::to_owned).collect();
+            let words = format!(
+                "{} of {} columns drifted: {}",
+                drifted.len(),
+                report.columns.len(),
+                drifted.join(", ")
+            );
+            let finding = Finding {
+                part: Part::Drift,
+                rows: report.rows,
+                breached: !drifted.is_empty(),
+                report: json!({ "reference": reference.words, "drifted": drifted, "figures": report }),
+                words,
+            };
+            results.extend(self.keep(watch, *span, finding, settings.confirm).await?);
+        }
+        Ok(results)
+    }
+
+    async fn performance_of(
+        &self,
+        watch: &Watch<'_>,
+        settings: &Performance,
+        span: Span,
+        source: &dyn WindowSource,
+    ) -> Result<Option<WindowResult>> {
+        let frame = source.rows(span).await?;
+        let (truth, score) = labelled(&frame);
+        let metric: Metric = settings.metric.name().parse().map_err(Error::Stats)?;
+        let report = performance(
+            metric,
+            &truth,
+            &score,
+            frame.rows() as u64,
+            (settings.floor, settings.ceiling),
+            (settings.min_samples, settings.min_coverage.get()),
+        );
+        let value = report
+            .value
+            .map_or("undefined".to_owned(), |value| format!("{value:.4}"));
+        let words = format!(
+            "{} is {value} on {} labelled rows",
+            report.metric, report.labelled
+        );
+        let finding = Finding {
+            part: Part::Performance,
+            rows: report.rows,
+            breached: report.breached,
+            report: json!(report),
+            words,
+        };
+        self.keep(watch, span, finding, settings.confirm).await
+    }
+
+    async fn quality_of(
+        &self,
+        watch: &Watch<'_>,
+        suite: &Suite,
+        span: Span,
+        source: &dyn WindowSource,
+    ) -> Result<Option<WindowResult>> {
+        let frame = source.rows(span).await?;
+        if frame.rows() == 0 {
+            return Ok(None);
+        }
+        let rows = Source::batches(vec![from_frame(&frame)?]);
+        let report = everloop_checks::run_suite(&self.tables, suite, rows, watch.now).await?;
+        let failures: Vec<String> = report.failures().iter().map(|result| result.sentence()).collect();
+        let finding = Finding {
+            part: Part::Quality,
+            rows: report.rows,
+            breached: !report.passed,
+            words: failures.join("; "),
+            report: json!(report),
+        };
+        self.keep(watch, span, finding, Confirm::AT_ONCE).await
+    }
+
+    /// Stores a finding with its events and alert, unless someone else did.
+    async fn keep(
+        &self,
+        watch: &Watch<'_>,
+        span: Span,
+        finding: Finding,
+        confirm: Confirm,
+    ) -> Result<Option<WindowResult>> {
+        let (project, endpoint, now) = (watch.project.clone(), watch.endpoint.clone(), watch.now);
+        let persistence = Persistence::new(confirm.k as usize, confirm.n as usize)?;
+        self.db
+            .write(move |tx| keep(tx, &project, &endpoint, now, span, &finding, persistence))
+            .await
+    }
+}
+
+/// What one part of one window showed.
+struct Finding {
+    part: Part,
+    rows: u64,
+    breached: bool,
+    report: serde_json::Value,
+    words: String,
+}
+
+fn keep(
+    tx: &mut Tx<'_>,
+    project: &ProjectName,
+    endpoint: &EndpointName,
+    now: Timestamp,
+    span: Span,
+    finding: &Finding,
+    persistence: Persistence,
+) -> Result<Option<WindowResult>> {
+    let mut history = breaches_before(tx, project, endpoint, finding.part, span.start, persistence.n())?;
+    history.push(finding.breached);
+    let confirmed = persistence.holds(&history);
+    let result = WindowResult {
+        span,
+        part: finding.part,
+        rows: finding.rows,
+        breached: finding.breached,
+        confirmed,
+        report: finding.report.clone(),
+        evaluated_at: now,
+    };
+    if !insert(tx, project, endpoint, &result)? {
+        return Ok(None);
+    }
+    let event = |kind: &'static str| NewEvent {
+        project: project.clone(),
+        actor: Actor::system("monitor"),
+        kind,
+        subject: format!("endpoint:{endpoint}"),
+        payload: json!({
+            "window": { "start": span.start.to_rfc3339(), "end": span.end.to_rfc3339() },
+            "part": finding.part.as_str(), "rows": finding.rows, "breached": finding.breached,
+            "confirmed": confirmed, "words": finding.words, "report": finding.report,
+        }),
+    };
+    everloop_ledger::append(tx, now, event("monitor.window"))?;
+    if confirmed {
+        alerts::open(
+            tx,
+            project,
+            endpoint,
+            finding.part,
+            span.start,
+            now,
+            &finding.words,
+        )?;
+        let kind = match finding.part {
+            Part::Drift => "monitor.drift",
+            Part::Performance => "monitor.performance",
+            Part::Quality => "monitor.quality",
+        };
+        everloop_ledger::append(tx, now, event(kind))?;
+    } else if !finding.breached {
+        alerts::resolve(tx, project, endpoint, finding.part, now)?;
+    }
+    Ok(Some(result))
+}
+
+/// Truth and score of the rows that have both.
+fn labelled(frame: &Frame) -> (Vec<f64>, Vec<f64>) {
+    let number = |name: &str, row: usize| {
+        frame
+            .get(name)
+            .map_or(f64::NAN, |values: &Values| values.number(row))
+    };
+    (0..frame.rows())
+        .map(|row| (number("_label", row), number("_score", row)))
+        .filter(|(truth, score)| truth.is_finite() && score.is_finite())
+        .unzip()
+}
