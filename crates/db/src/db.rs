@@ -1,5 +1,6 @@
 //! The handle on an open database.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,10 +25,13 @@ const POSTGRES_BACKUP: Error = Error::Unsupported {
     database: "Postgres",
 };
 
-/// Shows no more than that it is one: its address may hold a password.
-impl std::fmt::Debug for Db {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Db")
+/// Shows which kind it is and no more: its address may hold a password.
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &*self.0 {
+            Store::Sqlite(_) => "Db(sqlite)",
+            Store::Postgres(_) => "Db(postgres)",
+        })
     }
 }
 

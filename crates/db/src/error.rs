@@ -35,6 +35,14 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// The database is not ours: it holds tables, but no list of our migrations.
+    #[error("database {database} holds tables of another program, such as \"{table}\"")]
+    NotOurs {
+        /// Which one, without secrets.
+        database: String,
+        /// One of its tables.
+        table: String,
+    },
     /// A newer program wrote this database.
     #[error(
         "database has migration {component} {number} \"{name}\", this program knows {component} up to {known}"
@@ -245,7 +253,7 @@ impl Coded for Error {
             Self::Open { .. } | Self::Busy { .. } | Self::Unavailable { .. } => Code::Unavailable,
             Self::CommitUnknown { .. } | Self::Closed | Self::Stopped { .. } => Code::Unavailable,
             Self::NewerSchema { .. } | Self::ChangedMigration { .. } => Code::FailedPrecondition,
-            Self::Snapshot { .. } => Code::FailedPrecondition,
+            Self::Snapshot { .. } | Self::NotOurs { .. } => Code::FailedPrecondition,
             Self::MigrationOrder { .. } | Self::Migration { .. } => Code::Internal,
             Self::Constraint { kind, .. } => match kind {
                 ConstraintKind::Unique => Code::AlreadyExists,
@@ -269,6 +277,7 @@ impl Coded for Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::InvalidUrl { .. } => "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+            Self::NotOurs { .. } => "name another file, or another schema with ?schema=NAME",
             Self::NewerSchema { .. } => {
                 "start the newer program, or restore the snapshot that was taken before it migrated"
             }

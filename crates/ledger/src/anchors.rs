@@ -7,9 +7,11 @@
 //! After a restore from an older backup the anchors are ahead of the ledger, and `verify` says so: keep the old file
 //! aside with the backup's note and let a new one begin.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use everloop_core::{Hash, ProjectName, Timestamp};
 use everloop_db::{Db, Tx};
@@ -62,17 +64,22 @@ pub async fn write_anchors(db: &Db, file: &AnchorFile) -> Result<usize> {
     blocking(path, move || file.append_moved(&heads)).await
 }
 
-/// A file of anchors beside the store.
+/// A file of anchors beside the store. Clones share what they know of it.
 #[derive(Debug, Clone)]
 pub struct AnchorFile {
     path: PathBuf,
+    /// The last anchor of each project, once the file was read.
+    last: Arc<Mutex<Option<HashMap<ProjectName, Anchor>>>>,
 }
 
 impl AnchorFile {
     /// The anchors in the file `path`, which is made when the first is written.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            last: Arc::default(),
+        }
     }
 
     /// Where it is.
@@ -123,17 +130,24 @@ impl AnchorFile {
 
     /// Adds those of `heads` that are not the last known of their project; answers how many.
     fn append_moved(&self, heads: &[Anchor]) -> Result<usize> {
-        let known = self.read()?;
+        // A poisoned lock only means that another thread died between two appends.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = match &mut *last {
+            Some(last) => last,
+            unread => {
+                let known = self.read()?.into_iter();
+                unread.insert(known.map(|anchor| (anchor.project.clone(), anchor)).collect())
+            }
+        };
         let moved: Vec<Anchor> = heads
             .iter()
-            .filter(|head| {
-                let last = known.iter().rev().find(|old| old.project == head.project);
-                last != Some(*head)
-            })
+            .filter(|head| last.get(&head.project) != Some(head))
             .cloned()
             .collect();
         self.append(&moved)?;
-        Ok(moved.len())
+        let count = moved.len();
+        last.extend(moved.into_iter().map(|anchor| (anchor.project.clone(), anchor)));
+        Ok(count)
     }
 
     fn append_lines(&self, lines: &[u8]) -> std::io::Result<()> {
@@ -161,15 +175,23 @@ impl AnchorFile {
 
 /// Leaves the file's end behind its last whole line.
 fn cut_torn_line(file: &mut File) -> std::io::Result<()> {
+    let end = file.seek(SeekFrom::End(0))?;
+    let mut last = [b'\n'];
+    if end > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last == [b'\n'] {
+        return Ok(());
+    }
     let mut bytes = Vec::new();
+    file.rewind()?;
     file.read_to_end(&mut bytes)?;
     let whole = bytes
         .iter()
         .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
-    if whole < bytes.len() {
-        file.set_len(whole as u64)?;
-    }
+        .map_or(0, |at| at + 1);
+    file.set_len(whole as u64)?;
     file.seek(SeekFrom::End(0)).map(drop)
 }
 

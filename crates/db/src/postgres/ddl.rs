@@ -6,10 +6,10 @@
 
 use super::placeholders::quoted;
 
-/// Rewrites the types in `CREATE TABLE` and `ALTER TABLE`; leaves everything else as it is.
+/// Rewrites the columns' types in `CREATE TABLE` and `ALTER TABLE ... ADD`; leaves everything else as it is.
 pub(crate) fn for_postgres(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len() * 2);
-    let mut words = Words::default();
+    let mut place = Place::default();
     let mut rest = sql;
     while let Some(next) = rest.chars().next() {
         let length = match quoted(rest) {
@@ -18,14 +18,8 @@ pub(crate) fn for_postgres(sql: &str) -> String {
             length => length,
         };
         let (piece, after) = rest.split_at(length);
-        if is_word(next) {
-            words.write(piece, after, &mut out);
-        } else {
-            if next == ';' {
-                words = Words::default();
-            }
-            out.push_str(piece);
-        }
+        out.push_str(place.rewrite(piece, after).unwrap_or(piece));
+        place.pass(piece);
         rest = after;
     }
     out
@@ -33,48 +27,73 @@ pub(crate) fn for_postgres(sql: &str) -> String {
 
 /// Where in a statement we are.
 #[derive(Default)]
-struct Words {
+struct Place {
     /// The statement's first two words, upper case.
     first: Vec<String>,
-    /// The word before, upper case.
-    before: String,
+    /// Open parentheses.
+    depth: usize,
+    /// The words of this item of a list, upper case and names in quotes as they are.
+    item: Vec<String>,
 }
 
-impl Words {
-    fn write(&mut self, word: &str, after: &str, out: &mut String) {
-        let upper = word.to_ascii_uppercase();
-        if self.first.len() < 2 {
-            self.first.push(upper.clone());
-        }
-        let written = match self.defines_a_table() {
-            true => self.in_table(&upper, after),
-            false => None,
-        };
-        match written {
-            Some(written) => out.push_str(written),
-            None => out.push_str(word),
-        }
-        self.before = upper;
-    }
-
-    fn defines_a_table(&self) -> bool {
-        matches!(self.first.as_slice(), [first, second] if second == "TABLE" && (first == "CREATE" || first == "ALTER"))
-    }
-
-    /// What a word of a table's definition is on Postgres, when that differs.
-    fn in_table(&self, word: &str, after: &str) -> Option<&'static str> {
+impl Place {
+    /// What `piece` is on Postgres, when that differs.
+    fn rewrite(&self, piece: &str, after: &str) -> Option<&'static str> {
+        let word = piece.to_ascii_uppercase();
         let next = after.split_ascii_whitespace().next().unwrap_or_default();
-        match word {
-            // In `CAST(x AS TEXT)` a collation can't stand.
-            _ if self.before == "AS" => None,
+        let next = next.to_ascii_uppercase();
+        match word.as_str() {
+            "WITHOUT" if next.starts_with("ROWID") => Some(""),
+            "ROWID" if self.item.last().is_some_and(|before| before == "WITHOUT") => Some(""),
+            _ if !self.is_at_type() => None,
             "TEXT" => Some("TEXT COLLATE \"C\""),
             "INTEGER" | "INT" => Some("BIGINT"),
             "REAL" | "FLOAT" => Some("DOUBLE PRECISION"),
-            "DOUBLE" if !next.to_ascii_uppercase().starts_with("PRECISION") => Some("DOUBLE PRECISION"),
+            "DOUBLE" if !next.starts_with("PRECISION") => Some("DOUBLE PRECISION"),
             "BLOB" => Some("BYTEA"),
-            "WITHOUT" if next.to_ascii_uppercase().starts_with("ROWID") => Some(""),
-            "ROWID" if self.before == "WITHOUT" => Some(""),
             _ => None,
+        }
+    }
+
+    /// Whether a column's type comes next.
+    fn is_at_type(&self) -> bool {
+        let first: Vec<&str> = self.first.iter().map(String::as_str).collect();
+        let item: Vec<&str> = self.item.iter().map(String::as_str).collect();
+        match first.as_slice() {
+            // The second word of an item of the table's own list.
+            ["CREATE", "TABLE"] => self.depth == 1 && item.len() == 1,
+            ["ALTER", "TABLE"] => {
+                matches!(item.as_slice(), [.., "ADD", "COLUMN", _]) || {
+                    matches!(item.as_slice(), [.., "ADD", name] if *name != "COLUMN")
+                }
+            }
+            _ => false,
+        }
+    }
+
+    fn pass(&mut self, piece: &str) {
+        match piece.chars().next() {
+            Some(';') => *self = Self::default(),
+            Some('(') => self.open(1),
+            Some(')') => self.open(-1),
+            Some(',') if self.depth <= 1 => self.item.clear(),
+            Some('"') => self.item.push(piece.to_owned()),
+            Some(first) if is_word(first) => {
+                let word = piece.to_ascii_uppercase();
+                if self.first.len() < 2 {
+                    self.first.push(word.clone());
+                }
+                self.item.push(word);
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, change: isize) {
+        self.depth = self.depth.saturating_add_signed(change);
+        // A new list begins, or the one around it goes on.
+        if self.depth <= 1 && change == 1 {
+            self.item.clear();
         }
     }
 }
@@ -112,9 +131,12 @@ mod tests {
     #[test]
     fn other_statements_stay() {
         for same in [
+            "CREATE TABLE a (text BIGINT, real BIGINT, PRIMARY KEY (text, real), CHECK (text > 0 AND int < 1))",
+            "ALTER TABLE a ADD COLUMN text BIGINT; ALTER TABLE a ADD real BIGINT; ALTER TABLE a RENAME text TO int",
             "CREATE INDEX text ON a (integer)",
             "INSERT INTO a SELECT CAST(x AS TEXT) FROM b",
             "UPDATE a SET real = 1 -- TEXT\n",
+            "CREATE TABLE a (k BIGINT REFERENCES text (real), x BIGINT DEFAULT (1 + int), \"int\" BIGINT)",
             "CREATE TABLE \"TEXT\" (x BIGINT CHECK (CAST(x AS TEXT) <> 'TEXT'))",
         ] {
             check(same, same);

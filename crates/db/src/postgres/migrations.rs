@@ -112,9 +112,9 @@ async fn applied(client: &impl GenericClient, connector: &Connector) -> Result<O
     }
     match names.first() {
         None => Ok(None),
-        Some(table) => Err(Error::Open {
+        Some(table) => Err(Error::NotOurs {
             database: connector.shown.clone(),
-            problem: format!("schema \"{schema}\" holds tables of another program, such as \"{table}\""),
+            table: table.clone(),
         }),
     }
 }

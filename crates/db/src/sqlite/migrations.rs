@@ -55,9 +55,9 @@ fn applied(connection: &Connection) -> Result<Option<Vec<Applied>>> {
     }
     match tables.first() {
         None => Ok(None),
-        Some(table) => Err(Error::Open {
+        Some(table) => Err(Error::NotOurs {
             database: connection.path().unwrap_or_default().to_owned(),
-            problem: format!("it holds tables of another program, such as \"{table}\""),
+            table: table.clone(),
         }),
     }
 }

@@ -110,10 +110,7 @@ impl Writer {
 
     fn serve(&mut self, mut batch: Jobs) {
         let wakes = match &self.stopped {
-            Some(error) => {
-                batch.iter_mut().for_each(|job| job.fail(error.clone()));
-                Vec::new()
-            }
+            Some(error) => self.fail_all(&mut batch, &error.clone()),
             None => self
                 .commit_together(&mut batch)
                 .unwrap_or_else(|| self.commit_alone(&mut batch)),
@@ -134,8 +131,7 @@ impl Writer {
             return None;
         }
         if let Err(error) = self.control("BEGIN IMMEDIATE") {
-            batch.iter_mut().for_each(|job| job.fail(error.clone()));
-            return Some(Vec::new());
+            return Some(self.fail_all(batch, &error));
         }
         let mut wakes = Vec::new();
         let mut kept = 0;
@@ -163,6 +159,15 @@ impl Writer {
         self.shared.counters.commit(kept);
         (0..batch.len()).for_each(|index| self.shared.counters.write(index < kept));
         Some(wakes)
+    }
+
+    /// None of them can even begin; nobody is woken.
+    fn fail_all(&self, batch: &mut Jobs, error: &Error) -> Vec<&'static str> {
+        for job in batch {
+            job.fail(error.clone());
+            self.shared.counters.write(false);
+        }
+        Vec::new()
     }
 
     /// Runs each request in its own transaction.

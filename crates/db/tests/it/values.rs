@@ -4,6 +4,7 @@ use everloop_core::{Hash, Timestamp};
 use everloop_db::testing::{TestDb, databases};
 use everloop_db::{Error, Migration, Row, Value, params};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 const MIGRATIONS: &[Migration] = &[Migration {
     component: "test",
@@ -208,27 +209,41 @@ async fn text_is_ordered_and_compared_byte_by_byte() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+/// A number that both keep as it is: not a NaN, and not a minus zero, whose sign SQLite drops.
+fn any_number() -> impl Strategy<Value = f64> {
+    any::<f64>().prop_filter("kept as it is", |n| {
+        !n.is_nan() && (*n != 0.0 || n.is_sign_positive())
+    })
+}
 
-    #[test]
-    fn any_value_returns_as_it_went(
-        whole in any::<i64>(),
-        number in any::<f64>().prop_filter("not a NaN, and SQLite keeps no minus zero", |n| !n.is_nan() && (*n != 0.0 || n.is_sign_positive())),
-        words in "[^\0]{0,40}",
-        bytes in proptest::collection::vec(any::<u8>(), 0..100),
-        large in any::<u64>(),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            for test in databases(MIGRATIONS).await {
-                let cells = params![whole, large, number, number, &words, bytes.clone()];
-                let row = round_trip(&test, 1, cells.clone()).await.unwrap();
-                for (column, sent) in COLUMNS.iter().zip(&cells) {
-                    assert_eq!(row.value(column).unwrap(), sent, "{} {column}", test.name);
-                }
-                assert_eq!(row.get::<u64>("flag").unwrap(), large);
+#[test]
+fn any_value_returns_as_it_went() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let tests = runtime.block_on(databases(MIGRATIONS));
+    let any_bytes = proptest::collection::vec(any::<u8>(), 0..100);
+    let any_cells = (
+        any::<i64>(),
+        any_number(),
+        "[^\\x00]{0,40}",
+        any_bytes,
+        any::<u64>(),
+    );
+    let id = std::cell::Cell::new(0);
+    let outcome = TestRunner::default().run(&any_cells, |(whole, number, words, bytes, large)| {
+        id.set(id.get() + 1);
+        let cells = params![whole, large, number, number, &words, bytes];
+        for test in &tests {
+            let row = runtime
+                .block_on(round_trip(test, id.get(), cells.clone()))
+                .unwrap();
+            for (column, sent) in COLUMNS.iter().zip(&cells) {
+                prop_assert_eq!(row.value(column).unwrap(), sent, "{} {}", test.name, column);
             }
-        });
-    }
+            prop_assert_eq!(row.get::<u64>("flag").unwrap(), large);
+        }
+        Ok(())
+    });
+    // Dropped inside, for the connections end on the runtime.
+    runtime.block_on(async { drop(tests) });
+    outcome.unwrap();
 }

@@ -1,9 +1,9 @@
 //! Each way to change the ledger behind our back, and the row that `verify` names.
 
-use everloop_core::Hash;
+use everloop_core::{Hash, Timestamp};
 use everloop_db::testing::TestDb;
 use everloop_db::{Db, Error, Row, Value, params};
-use everloop_ledger::{Anchor, ProblemKind, Seq, anchors, verify};
+use everloop_ledger::{Anchor, ProblemKind, Seq, anchors, append, verify};
 
 use crate::common::{add, event, filled};
 
@@ -165,6 +165,23 @@ async fn a_changed_counter_or_head_is_named() {
         ProblemKind::Head,
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_counter_that_is_gone_is_named_and_nothing_is_appended() {
+    check(&["DELETE FROM ledger_counter"], 1, ProblemKind::Head).await;
+    for test in filled().await {
+        tamper(&test.db, &["DELETE FROM ledger_counter"]).await;
+        let appended = test
+            .db
+            .write(|tx| append(tx, Timestamp(0), event("flights", "a", 1)))
+            .await;
+        assert!(
+            matches!(appended, Err(everloop_ledger::Error::NoCounter)),
+            "{}: {appended:?}",
+            test.name
+        );
+    }
 }
 
 #[tokio::test]
