@@ -76,7 +76,7 @@ pub(crate) fn load(files: &ModelFiles, limits: &Limits) -> Result<(Loaded, Optio
 }
 
 fn graph(path: &str, bytes: &[u8], limits: &Limits, signature: Option<&Signature>) -> Result<Loaded> {
-    if let Some(trees) = onnx::load_own(path, bytes, limits)? {
+    if let Some(trees) = onnx::own::load(path, bytes, limits)? {
         return Ok(Loaded::Trees(path.to_owned(), Box::new(trees)));
     }
     let columns = signature.map_or(&[][..], |signature| &signature.inputs);

@@ -12,13 +12,23 @@ use crate::signature::{Field, Kind, Signature};
 use crate::task::Task;
 use crate::trees::{LoadedTrees, TreeModel};
 use everloop_core::{Frame, Values};
+use std::fmt;
 use std::sync::Arc;
 
 /// A loaded model. Cloning is cheap; predictions take `&self` and may run on any number of threads.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Model(Arc<Inner>);
 
-#[derive(Debug)]
+impl fmt::Debug for Model {
+    /// What it reads and answers; its weights would fill pages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("task", &self.0.task)
+            .field("signature", &self.0.signature)
+            .finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     engine: Engine,
     signature: Signature,
@@ -28,7 +38,6 @@ struct Inner {
     importance: Vec<Importance>,
 }
 
-#[derive(Debug)]
 pub(crate) enum Engine {
     Trees(TreeModel),
     Graph(OnnxModel),
@@ -180,7 +189,7 @@ fn tree_inputs(path: &str, trees: &LoadedTrees, signature: Option<&Signature>) -
         };
         let mut field = told
             .cloned()
-            .unwrap_or_else(|| Field::new(name.clone(), Kind::Double));
+            .unwrap_or_else(|| Field::new(name.clone(), trees.kinds[place]));
         if field.kind.is_text() && !encoding.is_text() {
             let what = format!(
                 "text column \"{}\", whose categories the file does not keep,",

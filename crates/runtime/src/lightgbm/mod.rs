@@ -8,6 +8,7 @@ mod text;
 
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::signature::Kind;
 use crate::task::{Label, Task};
 use crate::trees::{
     AnyTrees, Builder, Encoding, LoadedTrees, Split, SplitKind, Tree, TreeModel, TreeNode, Vocabulary,
@@ -58,6 +59,7 @@ pub(crate) fn load(path: &str, bytes: &[u8], limits: &Limits, text_inputs: &[&st
             link: answer.link,
             binary: answer.classes == 2 && outputs == 1,
         },
+        kinds: vec![Kind::Double; features],
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         named: !names
             .iter()

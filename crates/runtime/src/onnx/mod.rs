@@ -7,6 +7,7 @@ mod answer;
 mod attributes;
 mod graph;
 mod ops;
+pub(crate) mod own;
 mod proto;
 mod tensor;
 
@@ -60,15 +61,6 @@ pub(crate) fn load(path: &str, bytes: &[u8], limits: &Limits, columns: &[Field])
     let outputs = model.run(&nothing, 1)?;
     model.answer = Answer::read(path, &model.graph, &proto, &outputs)?;
     Ok(model)
-}
-
-/// Reads a file that this crate wrote, as the trees it was written from; `None` when it is any other graph.
-pub(crate) fn load_own(
-    _path: &str,
-    _bytes: &[u8],
-    _limits: &Limits,
-) -> Result<Option<crate::trees::LoadedTrees>> {
-    Ok(None)
 }
 
 fn decode(path: &str, bytes: &[u8]) -> Result<ModelProto> {

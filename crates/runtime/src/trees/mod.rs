@@ -97,10 +97,6 @@ impl<T: Real> Trees<T> {
         self.roots.len()
     }
 
-    pub(crate) fn base(&self) -> &[T] {
-        &self.base
-    }
-
     /// Splits per feature.
     pub(crate) fn split_counts(&self) -> Vec<u64> {
         let mut counts = vec![0; self.features];

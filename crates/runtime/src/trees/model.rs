@@ -1,6 +1,7 @@
 //! A tree ensemble with what stands before and after it: columns to numbers, sums to answers.
 
 use super::{Link, Real, Trees, Vocabulary};
+use crate::signature::Kind;
 use crate::task::Task;
 use everloop_core::Values;
 use rayon::prelude::*;
@@ -242,6 +243,8 @@ pub(crate) struct LoadedTrees {
     pub(crate) model: TreeModel,
     /// One per feature.
     pub(crate) names: Vec<String>,
+    /// One per feature, as the file tells it; [`Kind::Double`] where it does not.
+    pub(crate) kinds: Vec<Kind>,
     /// Whether the names come from the file, not from us.
     pub(crate) named: bool,
     pub(crate) task: Task,

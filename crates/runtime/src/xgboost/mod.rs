@@ -8,6 +8,7 @@ mod ubjson;
 
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::signature::Kind;
 use crate::task::{Label, Task};
 use crate::trees::{
     AnyTrees, Builder, Encoding, Link, LoadedTrees, Split, SplitKind, Tree, TreeModel, TreeNode, Vocabulary,
@@ -99,6 +100,7 @@ impl Source<'_> {
                 link: answer.link,
                 binary: answer.classes == 2 && outputs == 1,
             },
+            kinds: kinds(&learner.feature_types, features),
             names,
             named,
             task: task(answer.classes),
@@ -366,6 +368,16 @@ fn add_gains(gains: &mut [f64], tree: &FileTree) {
             *slot += f64::from(gain.0);
         }
     }
+}
+
+/// The kinds of columns that the file tells: `int` and `i` (truth values) beside floats and categories.
+fn kinds(types: &[String], features: usize) -> Vec<Kind> {
+    let kind = |index: usize| match types.get(index).map(String::as_str) {
+        Some("int") => Kind::Long,
+        Some("i") => Kind::Bool,
+        _ => Kind::Double,
+    };
+    (0..features).map(kind).collect()
 }
 
 fn task(classes: usize) -> Task {

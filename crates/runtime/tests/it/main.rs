@@ -1,4 +1,7 @@
-//! Models of the real libraries, hostile files, and the learner.
+//! Models of the real libraries, hostile files, the learner, and what Python makes of its files.
 
 mod fixtures;
+mod hostile;
+mod learner;
+mod python;
 mod support;

@@ -7,7 +7,7 @@ mod linear;
 mod reduce;
 mod select;
 mod shape;
-mod trees;
+pub(super) mod trees;
 
 use super::attributes::Attributes;
 use super::tensor::{OpResult, Tensor};

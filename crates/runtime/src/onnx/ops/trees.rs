@@ -160,6 +160,11 @@ fn listed_trees<T: Real>(
     prefix: &str,
     outputs: usize,
 ) -> OpResult<Trees<T>> {
+    build(context, &listed(attributes, prefix)?, outputs)
+}
+
+/// The trees that a node's attributes list.
+pub(in crate::onnx) fn listed<T: Real>(attributes: &Attributes<'_>, prefix: &str) -> OpResult<Vec<Tree<T>>> {
     let nodes = Nodes::<T> {
         tree_ids: attributes.ints("nodes_treeids"),
         node_ids: attributes.ints("nodes_nodeids"),
@@ -176,8 +181,7 @@ fn listed_trees<T: Real>(
         outputs: attributes.ints(&format!("{prefix}_ids")),
         values: floats(attributes, &format!("{prefix}_weights"))?,
     };
-    let trees = nodes.trees(&weights)?;
-    build(context, &trees, outputs)
+    nodes.trees(&weights)
 }
 
 fn build<T: Real>(context: &Context<'_>, trees: &[Tree<T>], outputs: usize) -> OpResult<Trees<T>> {
