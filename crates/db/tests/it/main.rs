@@ -6,6 +6,7 @@
 )]
 
 mod backup;
+mod broken_disk;
 mod children;
 mod crash;
 mod disk_full;
