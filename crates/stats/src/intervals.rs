@@ -110,7 +110,7 @@ pub fn newcombe(hits_a: u64, trials_a: u64, hits_b: u64, trials_b: u64, level: f
 /// Student's interval of a mean of independent values. `O(1)`.
 ///
 /// # Errors
-/// Below two values, or a level outside `(0, 1)`.
+/// Below two values, moments of values that were not finite, or a level outside `(0, 1)`.
 pub fn mean_t(moments: Moments, level: f64) -> Result<Interval> {
     check::open_unit("level", level)?;
     mean_with(
@@ -187,6 +187,7 @@ fn mean_with(moments: Moments, level: f64, factor: f64) -> Result<Interval> {
             found,
         });
     };
+    check::finite("values", &[moments.mean, variance])?;
     let half = factor * (variance / moments.count as f64).sqrt();
     let estimate = moments.mean;
     Ok(Interval {

@@ -53,13 +53,9 @@ impl Edges {
                 index: None,
             });
         }
-        let (low, high) = if low == high {
-            (low - 0.5, high + 0.5)
-        } else {
-            (low, high)
-        };
+        let (low, high) = if low == high { around(low) } else { (low, high) };
         let step = (high - low) / bins as f64;
-        let mut edges: Vec<f64> = (0..=bins).map(|i| i as f64 * step + low).collect();
+        let mut edges: Vec<f64> = (0..=bins).map(|i| (i as f64 * step + low).min(high)).collect();
         edges[bins] = high;
         // A range of a few ulps cannot hold many bins.
         edges.dedup();
@@ -153,11 +149,23 @@ impl Edges {
         let bins = if low == high {
             1.0
         } else {
-            ((high - low) / ((high - low) / wish)).ceil()
+            // Within the last few doubles above 0 the width underflows and the quotient does not end.
+            ((high - low) / ((high - low) / wish))
+                .ceil()
+                .min(wish.ceil() + 1.0)
         };
         // Infallible: samples are finite and not empty, and a wish is at least 1.
-        Self::equal_width(low, high, bins.max(1.0) as usize).unwrap_or(Self(vec![low - 0.5, high + 0.5]))
+        Self::equal_width(low, high, bins.max(1.0) as usize)
+            .unwrap_or_else(|_| Self(vec![around(low).0, around(high).1]))
     }
+}
+
+/// Half a unit each way, or one double where half a unit is lost in rounding.
+fn around(value: f64) -> (f64, f64) {
+    (
+        (value - 0.5).min(value.next_down()),
+        (value + 0.5).max(value.next_up()),
+    )
 }
 
 fn sturges_bins(rows: usize) -> f64 {
@@ -213,6 +221,21 @@ mod tests {
             assert_eq!(edges.count(&constant).counts.iter().sum::<u64>(), 5, "{edges:?}");
         }
         assert_eq!(Edges::quantiles(&constant, 10).unwrap().as_slice(), [2.5, 3.5]);
+    }
+
+    #[test]
+    fn the_ends_of_doubles_can_be_binned() {
+        // Half a unit is lost beside 1e16; a width of 5e-324 cannot be divided.
+        for values in [vec![1e16], vec![0.0, 5e-324], vec![-1e140, 1e140]] {
+            let extreme = sample(&values);
+            for edges in [Edges::sturges(&extreme, &extreme), Edges::doane(&extreme)] {
+                assert_eq!(
+                    edges.count(&extreme).counts.iter().sum::<u64>(),
+                    values.len() as u64,
+                    "{edges:?}"
+                );
+            }
+        }
     }
 
     #[test]

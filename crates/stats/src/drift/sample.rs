@@ -6,6 +6,7 @@ use crate::{Error, Result, check, rank};
 ///
 /// Missing values (NaN) are dropped and counted, as Evidently and NannyML do. Keep the reference's sample: each
 /// comparison then sorts the current one only.
+/// Values beyond [`Sample::LARGEST`] are refused, since their squares have no finite sum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     values: Vec<f64>,
@@ -14,17 +15,15 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// The largest size of a value. Columns that mark missing values by the largest double need cleaning first.
+    pub const LARGEST: f64 = 1e140;
+
     /// Takes a column in any order. `O(n log n)`; long columns are sorted on all threads.
     ///
     /// # Errors
-    /// No value that is present, or an infinity.
+    /// No value that is present, an infinity, or a value beyond [`Sample::LARGEST`].
     pub fn new(values: &[f64]) -> Result<Self> {
-        if let Some(index) = values.iter().position(|v| v.is_infinite()) {
-            return Err(Error::NotFinite {
-                what: "values",
-                index,
-            });
-        }
+        bounded("values", values)?;
         let sorted = rank::sorted_present(values);
         check::non_empty("values", &sorted)?;
         let rows = sorted.len();
@@ -41,10 +40,11 @@ impl Sample {
     /// cumulative share, and p-values use `rows`. `missing` is carried along. `O(len log len)`.
     ///
     /// # Errors
-    /// No points, NaN or an infinity, or fewer rows than points (take the raw values then).
+    /// No points, NaN, a value that [`Sample::new`] refuses, or fewer rows than points (take the raw values then).
     pub fn from_quantiles(points: &[f64], rows: usize, missing: usize) -> Result<Self> {
         check::non_empty("points", points)?;
         check::finite("points", points)?;
+        bounded("points", points)?;
         if rows < points.len() {
             return Err(Error::TooFew {
                 what: "rows",
@@ -141,6 +141,22 @@ impl Sample {
     }
 }
 
+fn bounded(what: &'static str, values: &[f64]) -> Result<()> {
+    let Some(index) = values.iter().position(|v| v.abs() > Sample::LARGEST) else {
+        return Ok(());
+    };
+    let value = values[index];
+    if value.is_infinite() {
+        return Err(Error::NotFinite { what, index });
+    }
+    Err(Error::OutOfRange {
+        what,
+        value,
+        allowed: "[-1e140, 1e140]",
+        index: Some(index),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +169,11 @@ mod tests {
             (&[1.0, 2.0][..], 2, 1)
         );
         assert!(Sample::new(&[f64::NAN]).is_err());
+        let sentinel = Sample::new(&[1.0, f64::MAX]).unwrap_err();
+        assert!(
+            matches!(sentinel, Error::OutOfRange { index: Some(1), .. }),
+            "{sentinel:?}"
+        );
         assert_eq!(
             Sample::new(&[1.0, f64::INFINITY]).unwrap_err(),
             Error::NotFinite {

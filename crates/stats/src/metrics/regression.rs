@@ -5,7 +5,8 @@ use crate::{Error, Result, check};
 /// Mean squared error. `O(n)`.
 ///
 /// # Errors
-/// Unequal lengths, no rows, or a value that is not finite; so for all functions here.
+/// Unequal lengths, no rows, a value that is not finite, or errors whose sum is not (beyond 1e154 squared); so for
+/// all functions here.
 pub fn mse(truth: &[f64], predicted: &[f64]) -> Result<f64> {
     mean(truth, predicted, |t, p| (p - t) * (p - t))
 }
@@ -52,7 +53,7 @@ pub fn r2(truth: &[f64], predicted: &[f64]) -> Result<f64> {
     let residual = mse(truth, predicted)?;
     let centre = truth.iter().sum::<f64>() / truth.len() as f64;
     let spread = mean(truth, truth, |t, _| (t - centre) * (t - centre))?;
-    if truth.iter().all(|t| *t == truth[0]) {
+    if spread == 0.0 || truth.iter().all(|t| *t == truth[0]) {
         return Err(Error::Undefined {
             what: "r2",
             why: "the truth is constant",
@@ -71,6 +72,12 @@ fn mean(truth: &[f64], predicted: &[f64], error: impl Fn(f64, f64) -> f64) -> Re
     check::finite("truth", truth)?;
     check::finite("predicted", predicted)?;
     let sum: f64 = truth.iter().zip(predicted).map(|(t, p)| error(*t, *p)).sum();
+    if !sum.is_finite() {
+        return Err(Error::Undefined {
+            what: "regression metric",
+            why: "the sum of errors is too large for a double",
+        });
+    }
     Ok(sum / truth.len() as f64)
 }
 
@@ -84,5 +91,8 @@ mod tests {
         assert_eq!(rmse(&[1.0, 1.0], &[2.0, 4.0]).unwrap(), 5.0_f64.sqrt());
         assert_eq!(r2(&[1.0, 3.0], &[2.0, 2.0]).unwrap(), 0.0);
         assert!(r2(&[2.0, 2.0], &[2.0, 2.0]).is_err());
+        // The spread underflows.
+        assert!(r2(&[0.0, 5e-324], &[0.0, 0.0]).is_err());
+        assert!(r2(&[1e200, -1e200], &[-1e200, 1e200]).is_err());
     }
 }

@@ -150,14 +150,15 @@ impl Difference {
 /// Waudby-Smith et al. 2021 for plugging in the variance.
 ///
 /// # Errors
-/// `alpha` outside `(0, 1)`, a tuning not above 0, or both arms constant.
+/// `alpha` outside `(0, 1)`, a tuning not above 0, values that were not finite, or both arms constant.
 pub fn difference(a: Arm, b: Arm, peeking: &Peeking) -> Result<Option<Difference>> {
     check::open_unit("alpha", peeking.alpha)?;
     if a.rows.min(b.rows) < peeking.min_rows.max(1) {
         return Ok(None);
     }
     let variance = variance_of_difference(a, b);
-    if variance <= 0.0 || !variance.is_finite() {
+    check::finite("values", &[a.mean, b.mean, variance])?;
+    if variance <= 0.0 {
         return Err(Error::Undefined {
             what: "difference of arms",
             why: "both arms are constant",

@@ -44,7 +44,7 @@ pub fn bounded_mean(moments: Moments, low: f64, high: f64, mixture: NormalMixtur
 /// `O(1)`.
 ///
 /// # Errors
-/// Below two values.
+/// Below two values, or moments of values that were not finite.
 pub fn asymptotic_mean(moments: Moments, mixture: NormalMixture) -> Result<Interval> {
     let found = moments.count as usize;
     let variance = moments.sample_variance().ok_or(Error::TooFew {
@@ -52,6 +52,7 @@ pub fn asymptotic_mean(moments: Moments, mixture: NormalMixture) -> Result<Inter
         needed: 2,
         found,
     })?;
+    check::finite("values", &[moments.mean, variance])?;
     let n = moments.count as f64;
     let half = variance.sqrt() * mixture.boundary(n) / n;
     let estimate = moments.mean;

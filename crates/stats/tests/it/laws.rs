@@ -25,7 +25,31 @@ fn scored() -> impl Strategy<Value = (Vec<bool>, Vec<f64>)> {
 fn sample() -> impl Strategy<Value = Vec<f64>> {
     prop_oneof![
         vec(-1e6..1e6_f64, 1..80),
-        vec((-5..5_i32).prop_map(f64::from), 1..80)
+        vec((-5..5_i32).prop_map(f64::from), 1..80),
+    ]
+}
+
+/// The ends of what a double can hold, and plain numbers among them.
+fn extreme() -> impl Strategy<Value = f64> {
+    let ends = [
+        0.0,
+        -0.0,
+        5e-324,
+        1.5e-323,
+        -5e-324,
+        1e-300,
+        1.0,
+        1.0 + f64::EPSILON,
+        1e16,
+        1e16 + 2.0,
+        1e140,
+        -1e140,
+    ];
+    prop_oneof![
+        4 => proptest::sample::select(ends.to_vec()),
+        1 => -10.0..10.0_f64,
+        1 => Just(f64::NAN),
+        1 => proptest::sample::select(vec![f64::MAX, f64::INFINITY, 1e200, -1e160]),
     ]
 }
 
@@ -190,6 +214,32 @@ proptest! {
                 prop_assert_eq!(edges.count_open(side).iter().sum::<u64>(), side.rows() as u64);
             }
             prop_assert_eq!(edges.count(&a).below + edges.count(&a).above, 0);
+        }
+    }
+
+    #[test]
+    fn extreme_values_give_figures_or_errors(a in vec(extreme(), 1..12), b in vec(extreme(), 1..12)) {
+        let (Ok(r), Ok(c)) = (Sample::new(&a), Sample::new(&b)) else {
+            let beyond = |values: &[f64]| values.iter().all(|v| v.is_nan()) || values.iter().any(|v| v.abs() > 1e140);
+            prop_assert!(beyond(&a) || beyond(&b));
+            return Ok(());
+        };
+        for method in Method::ALL.into_iter().filter(|m| m.applies_to(Kind::Numeric)) {
+            if let Ok(effect) = method.numeric(&r, &c) {
+                prop_assert!(effect.is_finite() && effect >= 0.0, "{} {}", method, effect);
+            }
+        }
+        prop_assert!((0.0..=1.0).contains(&ks_test(&r, &c).p_value));
+        for edges in [Edges::sturges(&r, &c), Edges::doane(&r), Edges::quantiles(&r, 7).unwrap()] {
+            prop_assert!(edges.as_slice().windows(2).all(|pair| pair[0] < pair[1]), "{:?}", edges);
+            prop_assert_eq!(edges.count(&r).counts.iter().sum::<u64>(), r.rows() as u64);
+        }
+        if a.len() == b.len() {
+            for metric in Metric::ALL {
+                if let Ok(figure) = metric.compute(&a, &b) {
+                    prop_assert!(figure.is_finite(), "{} {}", metric, figure);
+                }
+            }
         }
     }
 

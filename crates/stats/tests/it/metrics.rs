@@ -97,3 +97,27 @@ fn reliability_diagrams_equal_scikit_learn() {
         }
     }
 }
+
+/// Names are stored in ledger rows, suites and monitors: they must read back for ever.
+#[test]
+fn names_survive_json() {
+    for metric in Metric::ALL {
+        let text = serde_json::to_string(&metric).unwrap();
+        assert_eq!(text, format!("\"{metric}\""));
+        assert_eq!(serde_json::from_str::<Metric>(&text).unwrap(), metric);
+    }
+    for method in everloop_stats::drift::Method::ALL {
+        let text = serde_json::to_string(&method).unwrap();
+        assert_eq!(text, format!("\"{method}\""));
+        assert_eq!(
+            serde_json::from_str::<everloop_stats::drift::Method>(&text).unwrap(),
+            method
+        );
+    }
+    let rule: everloop_stats::confirm::Confirm = serde_json::from_str("\"2 of 3\"").unwrap();
+    assert_eq!(serde_json::to_string(&rule).unwrap(), "\"2 of 3\"");
+    let error = serde_json::from_str::<Metric>("\"acuracy\"")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("unknown metric \"acuracy\""), "{error}");
+}
