@@ -53,6 +53,8 @@ pub struct Span {
     pub why: String,
     /// The decision behind it.
     pub decision: Option<DecisionId>,
+    /// Who moved it away or removed it, and why; `None` while it points here.
+    pub ended: Option<(Actor, String)>,
     /// The ledger row that records the move.
     pub seq: i64,
 }
@@ -237,7 +239,7 @@ pub(crate) fn any_of_version(
     Ok(row.map(|row| row.get("alias")).transpose()?)
 }
 
-const COLUMNS: &str = "alias, version, valid_from, valid_to, actor, why, decision, seq";
+const COLUMNS: &str = "alias, version, valid_from, valid_to, actor, why, decision, ended_by, ended_why, seq";
 
 fn current(tx: &mut Tx<'_>, model: i64, alias: &AliasName) -> Result<Option<Span>> {
     let row = tx.query_opt(
@@ -304,19 +306,28 @@ fn refuse_reserved(alias: &AliasName) -> Result<()> {
 }
 
 fn span(row: &Row) -> Result<Span> {
-    let actor: String = row.get("actor")?;
+    let ended_by: Option<String> = row.get("ended_by")?;
+    let ended = match ended_by {
+        Some(text) => Some((actor(&text)?, row.get("ended_why")?)),
+        None => None,
+    };
     Ok(Span {
         alias: row.get("alias")?,
         version: row.get("version")?,
         from: row.get("valid_from")?,
         to: row.get("valid_to")?,
-        actor: actor.parse().map_err(|()| Error::Damaged {
-            what: "actor of an alias".to_owned(),
-            problem: format!("\"{actor}\" is not one"),
-        })?,
+        actor: actor(&row.get::<String>("actor")?)?,
         why: row.get("why")?,
         decision: row.get("decision")?,
+        ended,
         seq: row.get("seq")?,
+    })
+}
+
+fn actor(text: &str) -> Result<Actor> {
+    text.parse().map_err(|()| Error::Damaged {
+        what: "actor of an alias".to_owned(),
+        problem: format!("\"{text}\" is not one"),
     })
 }
 

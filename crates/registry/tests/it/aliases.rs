@@ -50,7 +50,9 @@ async fn a_move_is_kept_with_who_when_why_and_the_decision() {
             world.name
         );
         assert_eq!(now.actor.to_string(), "local:ada");
-        assert_eq!(now.why, "move at 20");
+        assert_eq!((now.why.as_str(), &now.ended), ("move at 20", &None));
+        let before = as_of(&world, 19).await.unwrap();
+        assert_eq!(before.ended.unwrap().1, "move at 20");
         assert_eq!(now.decision.unwrap().as_str(), "decision-20");
         let event = world.events().await.pop().unwrap();
         assert_eq!((event.kind.as_str(), event.seq.0), ("alias.moved", now.seq));
@@ -204,7 +206,9 @@ async fn a_removed_alias_points_nowhere_and_keeps_its_history() {
             Err(Error::NoAlias { .. })
         ));
         assert_eq!(as_of(&world, 25).await, None);
-        assert_eq!(as_of(&world, 15).await.unwrap().to, Some(world.at(20).at));
+        let before = as_of(&world, 15).await.unwrap();
+        assert_eq!(before.to, Some(world.at(20).at));
+        assert_eq!(before.ended, Some((world.by.actor.clone(), "retired".to_owned())));
         world
             .move_alias(40, "champion", 1, Expected::Nothing)
             .await
