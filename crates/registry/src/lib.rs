@@ -7,6 +7,9 @@
 //! Nothing that was true is forgotten: version numbers are given once, a deleted version leaves its row, and every move
 //! of an alias is kept with who, when, why and the decision behind it, so that [`aliases::as_of`] can answer for any
 //! date.
+//!
+//! A change takes its model first and the ledger last. Callers who append ledger rows of their own should do so after
+//! calling in here, or two of them can wait for each other until the database sends one back.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
