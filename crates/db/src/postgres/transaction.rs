@@ -4,6 +4,7 @@
 //! behind, so the closure is run again, a bounded number of times with growing pauses. A connection lost *during* the
 //! commit leaves a doubt, which [`commit`](super::commit) settles by asking the server.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Client, Object, PoolError, TimeoutType};
@@ -56,7 +57,7 @@ where
     let mut attempt = 1;
     loop {
         let is_last = attempt == ATTEMPTS || begun.elapsed() > LONGEST;
-        let (end, wakes) = match connection(store).await {
+        let (end, doubtful) = match connection(store).await {
             Err((error, Cure::None)) => return Err(E::from(error)),
             Err((error, _)) => (End::Again(error), Vec::new()),
             Ok(client) => {
@@ -75,7 +76,10 @@ where
                 ticket,
                 problem,
             } => match commit::settle(store, &ticket).await {
-                Fate::Kept => Some(Ok(value)),
+                Fate::Kept => {
+                    doubtful.iter().for_each(|channel| store.wakes.wake(channel));
+                    Some(Ok(value))
+                }
                 Fate::Lost if !is_last => None,
                 Fate::Lost => Some(Err(E::from(Error::Unavailable { problem }))),
                 Fate::Unknown => Some(Err(E::from(Error::CommitUnknown { problem }))),
@@ -84,7 +88,6 @@ where
         if let Some(done) = kept {
             if done.is_ok() && access == Access::Write {
                 store.counters.commit(1);
-                wakes.iter().for_each(|channel| store.wakes.wake(channel));
             }
             return done;
         }
@@ -143,9 +146,14 @@ where
         instance: store.instance.clone(),
     };
     let timeline = store.timeline.lock().clone();
+    let wakes = Arc::clone(&store.wakes);
     let joined = tokio::task::spawn_blocking(move || {
         let left = attempt_once(&mut session, &notify, timeline, &mut f);
         put_back(session);
+        // Here, for the caller may have gone, and those who wait must hear of it all the same.
+        if matches!(left.end, End::Done(Ok(_)) | End::Doubt { .. }) {
+            left.wakes.iter().for_each(|channel| wakes.wake(channel));
+        }
         (f, left)
     })
     .await;

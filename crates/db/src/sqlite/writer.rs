@@ -124,8 +124,8 @@ impl Writer {
         }
     }
 
-    /// Runs the whole batch in one transaction. `None` when the transaction as a whole was lost, so that each must be
-    /// run alone.
+    /// Runs the whole batch in one transaction and answers whom to wake. `None` when each must be run alone: there is
+    /// only one, or the transaction as a whole was lost.
     fn commit_together(&mut self, batch: &mut Jobs) -> Option<Vec<&'static str>> {
         if batch.len() == 1 {
             return None;

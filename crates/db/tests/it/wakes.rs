@@ -78,6 +78,33 @@ async fn a_change_that_was_taken_back_wakes_nobody() {
 }
 
 #[tokio::test]
+async fn a_change_whose_caller_left_wakes_all_the_same() {
+    for test in databases(&[]).await {
+        let mut bell = test.db.subscribe("bell");
+        if test.name == "postgres" {
+            rings(&mut bell).await;
+        }
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let mut begin = Some(begin);
+        let leaving = test.db.write(move |tx| {
+            if let Some(begin) = begin.take() {
+                begin.send(()).unwrap();
+            }
+            may_go_on.recv().unwrap();
+            tx.wake("bell");
+            Ok::<_, Error>(())
+        });
+        tokio::select! {
+            _ = leaving => panic!("it may not go on yet"),
+            done = begun => done.unwrap(),
+        }
+        go_on.send(()).unwrap();
+        rings(&mut bell).await;
+    }
+}
+
+#[tokio::test]
 async fn another_process_is_woken() {
     for test in databases(&[]).await {
         let other = other_process(&test).await;
