@@ -8,10 +8,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod answer;
+mod arrow_file;
+mod complexity;
 mod cpu;
 mod engine;
 mod error;
 mod frame;
+mod listing;
+mod numbered;
 mod options;
 mod ordered;
 mod profile;

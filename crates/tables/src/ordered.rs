@@ -16,8 +16,10 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{EvaluationType, SchedulingType};
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
     SendableRecordBatchStream,
@@ -44,7 +46,7 @@ pub(crate) fn settings(options: &mut ConfigOptions) {
     optimizer.enable_topk_dynamic_filter_pushdown = false;
 }
 
-/// Makes every join of streams one in order.
+/// Makes every join of streams one in order, and every choice among equal rows the same.
 #[derive(Debug)]
 pub(crate) struct KeepOrder;
 
@@ -65,6 +67,11 @@ impl PhysicalOptimizerRule for KeepOrder {
                     .with_round_robin_repartition(false);
                 return Ok(Transformed::yes(Arc::new(stable) as Arc<dyn ExecutionPlan>));
             }
+            if let Some(top) = node.downcast_ref::<SortExec>()
+                && let Some(apart) = apart(top)?
+            {
+                return Ok(Transformed::yes(apart));
+            }
             Ok(Transformed::no(node))
         })
         .data()
@@ -76,6 +83,94 @@ impl PhysicalOptimizerRule for KeepOrder {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+/// Gives each partition of a top-k sort a sort of its own. One sort over several partitions drops rows that equal the
+/// worst row any of them has kept so far, and which of two equal rows that is depends on who was first.
+fn apart(top: &SortExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let partitions = top.input().output_partitioning().partition_count();
+    if top.fetch().is_none() || !top.preserve_partitioning() || partitions < 2 {
+        return Ok(None);
+    }
+    let sorts = (0..partitions)
+        .map(|index| {
+            let one = Arc::new(OnePartitionExec::new(Arc::clone(top.input()), index));
+            Arc::new(SortExec::new(top.expr().clone(), one).with_fetch(top.fetch())) as Arc<dyn ExecutionPlan>
+        })
+        .collect();
+    UnionExec::try_new(sorts).map(Some)
+}
+
+/// One partition of its input.
+#[derive(Debug)]
+struct OnePartitionExec {
+    input: Arc<dyn ExecutionPlan>,
+    index: usize,
+    properties: Arc<PlanProperties>,
+}
+
+impl OnePartitionExec {
+    fn new(input: Arc<dyn ExecutionPlan>, index: usize) -> Self {
+        let properties = PlanProperties::new(
+            input.equivalence_properties().clone(),
+            Partitioning::UnknownPartitioning(1),
+            input.pipeline_behavior(),
+            input.boundedness(),
+        );
+        Self {
+            input,
+            index,
+            properties: Arc::new(properties),
+        }
+    }
+}
+
+impl DisplayAs for OnePartitionExec {
+    fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OnePartitionExec: {}", self.index)
+    }
+}
+
+impl ExecutionPlan for OnePartitionExec {
+    fn name(&self) -> &str {
+        "OnePartitionExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.pop() {
+            Some(input) if children.is_empty() => Ok(Arc::new(Self::new(input, self.index))),
+            _ => internal_err!("OnePartitionExec has one input"),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if partition != 0 {
+            return internal_err!("OnePartitionExec has one partition");
+        }
+        self.input.execute(self.index, context)
     }
 }
 

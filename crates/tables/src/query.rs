@@ -1,5 +1,6 @@
 //! From a text of SQL to a plan that only reads.
 
+use crate::complexity;
 use crate::engine::Engine;
 use crate::error::{Error, Result, from_datafusion};
 use datafusion::common::DataFusionError;
@@ -9,20 +10,12 @@ use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 
-/// Longest statement that is parsed.
-const MAX_STATEMENT: usize = 1 << 20;
-
 /// Plans one statement that reads, for `engine`.
 ///
 /// Two guards, for either could miss what a later version adds: the statement must be a query by its grammar, and
 /// its plan must hold no node that writes, defines or sets anything.
 pub(crate) async fn plan(state: &SessionState, engine: &dyn Engine, text: &str) -> Result<LogicalPlan> {
-    if text.len() > MAX_STATEMENT {
-        return Err(Error::InvalidQuery {
-            detail: format!("the statement is longer than {MAX_STATEMENT} bytes"),
-            place: None,
-        });
-    }
+    complexity::check(text)?;
     let dialect = state.config().options().sql_parser.dialect;
     let statement = state.sql_to_statement(text, &dialect).map_err(one_statement)?;
     check_statement(&statement, text)?;

@@ -4,8 +4,12 @@
 //! only. Here each source becomes a list of exact files in a fixed order, before a plan is made.
 
 use crate::error::{Error, Result, from_store};
-use crate::source::Format;
+use crate::numbered;
+use crate::source::{Format, ObjectFile};
+use crate::tables::OBJECTS_URL;
+use chrono::DateTime;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use everloop_objects::ObjectsAsStore;
 use futures::TryStreamExt;
 use globset::{GlobBuilder, GlobMatcher};
 use object_store::path::Path as StorePath;
@@ -46,7 +50,7 @@ struct Pattern {
     glob: Option<GlobMatcher>,
 }
 
-/// The files that `paths` name, in order: `paths` as given, inside each in byte order. All must be in one store.
+/// The files that `paths` name. All must be in one store.
 pub(crate) async fn files(env: &RuntimeEnv, paths: &[String], limit: usize) -> Result<Files> {
     let mut found: Option<Files> = None;
     for path in paths {
@@ -85,6 +89,40 @@ pub(crate) async fn files(env: &RuntimeEnv, paths: &[String], limit: usize) -> R
         });
     }
     Ok(found)
+}
+
+/// Files kept as objects. Their sizes are given, so nothing is looked up.
+pub(crate) fn objects(env: &RuntimeEnv, files: &[ObjectFile]) -> Result<Files> {
+    let store_url = Url::parse(OBJECTS_URL).map_err(|error| Error::InvalidPath {
+        path: OBJECTS_URL.to_owned(),
+        detail: error.to_string(),
+    })?;
+    let store = env
+        .object_store_registry
+        .get_store(&store_url)
+        .map_err(|_| Error::UnknownStore {
+            url: store_url.to_string(),
+        })?;
+    if files.is_empty() {
+        return Err(Error::EmptySource);
+    }
+    let files = files
+        .iter()
+        .enumerate()
+        .map(|(index, file)| ObjectMeta {
+            location: numbered::place(index, &ObjectsAsStore::path(&file.hash, &file.name)),
+            // An object never changes; any fixed time will do for caches that compare it.
+            last_modified: DateTime::UNIX_EPOCH,
+            size: file.size,
+            e_tag: Some(file.hash.to_hex()),
+            version: None,
+        })
+        .collect();
+    Ok(Files {
+        store_url,
+        store,
+        files,
+    })
 }
 
 async fn matching(

@@ -2,24 +2,19 @@
 
 use crate::answer::{Answer, RowStream};
 use crate::error::{Error, Result, from_datafusion};
+use crate::listing;
 use crate::ordered::InOrderExec;
 use crate::profile::{Profile, ProfileOptions, profile_function};
 use crate::query;
 use crate::records::Text;
 use crate::resolve::{self, Files};
-use crate::source::{CsvFormat, Format, ObjectFile, Source};
+use crate::source::{Format, Source};
 use crate::tables::Tables;
 use crate::writing::{self, Written};
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::MemTable;
 use datafusion::datasource::TableProvider;
-use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::arrow::ArrowFormat;
-use datafusion::datasource::file_format::csv::CsvFormat as CsvReader;
-use datafusion::datasource::file_format::json::JsonFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
@@ -31,9 +26,6 @@ use tokio::sync::mpsc;
 
 /// Batches that wait for a slow reader of a stream.
 const STREAM_BUFFER: usize = 2;
-
-/// JSON lines read to find out the types of the columns.
-const JSON_INFER_ROWS: usize = 1_000;
 
 /// Named tables and the SQL that reads them. Cheap to clone; clones share the tables.
 ///
@@ -279,7 +271,7 @@ impl Session {
                 self.listing(files, format).await
             }
             Source::Objects { files, format } => {
-                let files = self.objects(&files).await?;
+                let files = resolve::objects(&self.tables.runtime_env(), &files)?;
                 self.listing(files, format).await
             }
         }
@@ -287,102 +279,26 @@ impl Session {
 
     fn memory(&self, batches: Vec<RecordBatch>) -> Result<Arc<dyn TableProvider>> {
         let schema = batches.first().ok_or(Error::EmptySource)?.schema();
-        self.check_columns(&schema)?;
+        listing::check_columns(&schema, self.tables.options().max_columns)?;
         let table = MemTable::try_new(schema, vec![batches]).map_err(from_datafusion)?;
         Ok(Arc::new(table))
-    }
-
-    async fn objects(&self, _files: &[ObjectFile]) -> Result<Files> {
-        Err(Error::EmptySource)
     }
 
     async fn listing(&self, files: Files, format: Option<Format>) -> Result<Arc<dyn TableProvider>> {
         let format = match format {
             Some(format) => format,
-            None => common_format(&files)?,
+            None => listing::common_format(&files)?,
         };
         if let Some(text) = Text::of(&format) {
             let mut paths = self.tables.text_paths().write();
             paths.extend(files.files.iter().map(|file| (file.location.to_string(), text)));
         }
-        let state = self.context.state();
-        let reader = reader(&format);
-        let full: Vec<_> = files.files.iter().filter(|file| file.size > 0).cloned().collect();
-        if full.is_empty() {
-            return Err(Error::EmptySource);
-        }
-        let schema = reader
-            .infer_schema(&state, &files.store, &full)
-            .await
-            .map_err(from_datafusion)?;
-        self.check_columns(&schema)?;
-        let urls = full
-            .iter()
-            .map(|file| ListingTableUrl::try_new(files.url(file), None))
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(from_datafusion)?;
-        let options = ListingOptions::new(reader).with_file_extension("");
-        let config = ListingTableConfig::new_with_multi_paths(urls)
-            .with_listing_options(options)
-            .with_schema(schema);
-        let table = ListingTable::try_new(config).map_err(from_datafusion)?;
-        Ok(Arc::new(table))
-    }
-
-    fn check_columns(&self, schema: &Schema) -> Result<()> {
-        let limit = self.tables.options().max_columns;
-        let found = schema.fields().len();
-        if found > limit {
-            return Err(Error::TooManyColumns { found, limit });
-        }
-        Ok(())
+        let max_columns = self.tables.options().max_columns;
+        listing::table(&self.context.state(), &files, &format, max_columns).await
     }
 }
 
 /// A table's name, taken as it is: dots and capitals have no meaning.
 fn name_of(name: &str) -> datafusion::common::TableReference {
     datafusion::common::TableReference::bare(name)
-}
-
-/// The one format that all files have by their extensions.
-fn common_format(files: &Files) -> Result<Format> {
-    let mut found: Option<(Format, String)> = None;
-    for file in &files.files {
-        let path = file.location.to_string();
-        let format = Format::of_name(&path).ok_or_else(|| Error::UnknownFormat { path: path.clone() })?;
-        match &found {
-            None => found = Some((format, path)),
-            Some((first, _)) if *first == format => {}
-            Some((_, first)) => {
-                return Err(Error::MixedFormats {
-                    first: first.clone(),
-                    second: path,
-                });
-            }
-        }
-    }
-    found.map(|(format, _)| format).ok_or(Error::EmptySource)
-}
-
-fn reader(format: &Format) -> Arc<dyn FileFormat> {
-    match format {
-        Format::Parquet => Arc::new(ParquetFormat::default()),
-        Format::Csv(csv) => Arc::new(csv_reader(csv)),
-        Format::JsonLines => Arc::new(JsonFormat::default().with_schema_infer_max_rec(JSON_INFER_ROWS)),
-        Format::Arrow => Arc::new(ArrowFormat),
-    }
-}
-
-fn csv_reader(csv: &CsvFormat) -> CsvReader {
-    let nulls = (!csv.nulls.is_empty()).then(|| {
-        let texts: Vec<String> = csv.nulls.iter().map(|text| regex::escape(text)).collect();
-        format!("^(|{})$", texts.join("|"))
-    });
-    CsvReader::default()
-        .with_has_header(csv.header)
-        .with_delimiter(csv.delimiter)
-        .with_null_regex(nulls)
-        .with_schema_infer_max_rec(csv.infer_rows.max(1))
-        // A file is then read by one thread, but a line break inside quotes can never cut a record in two.
-        .with_newlines_in_values(true)
 }

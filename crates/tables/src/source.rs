@@ -14,7 +14,8 @@ pub enum Source {
         /// The files' format; told by their extension when `None`.
         format: Option<Format>,
     },
-    /// Files kept as content-addressed objects, read in the order given.
+    /// Files kept as content-addressed objects of [`Tables::with_objects`](crate::Tables::with_objects), read in the
+    /// order given.
     Objects {
         /// The files.
         files: Vec<ObjectFile>,
@@ -27,7 +28,7 @@ pub enum Source {
 
 impl Source {
     /// Files by path, folder, glob or URL, each read as its extension says. A folder stands for every data file
-    /// below it; files come in the order of `paths`, and inside a folder or glob in byte order of their names.
+    /// below it. Files are read in byte order of their full paths, each once.
     pub fn paths<P: Into<String>>(paths: impl IntoIterator<Item = P>) -> Self {
         Self::Paths {
             paths: paths.into_iter().map(Into::into).collect(),
@@ -78,7 +79,7 @@ pub enum Format {
     Csv(CsvFormat),
     /// One JSON object per line.
     JsonLines,
-    /// Arrow IPC, file or stream.
+    /// Arrow IPC files (Feather version 2), not streams.
     Arrow,
 }
 

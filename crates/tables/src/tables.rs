@@ -3,6 +3,7 @@
 use crate::cpu::Cpu;
 use crate::engine::{Engine, LocalEngine};
 use crate::error::{Error, Result, from_datafusion};
+use crate::numbered::Numbered;
 use crate::options::TablesOptions;
 use crate::profile::{Profile, ProfileOptions};
 use crate::records::{RecordGuard, TextPaths};
@@ -13,6 +14,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
+use everloop_objects::{Objects, ObjectsAsStore};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use std::num::NonZeroUsize;
@@ -36,7 +38,8 @@ struct Inner {
 }
 
 impl Tables {
-    /// Queries over local files, run in this process.
+    /// Queries over local files, run in this process. Other places are added by
+    /// [`with_objects`](Self::with_objects) and [`add_store`](Self::add_store).
     ///
     /// # Errors
     /// When the folder for spill files or the threads cannot be had.
@@ -84,8 +87,20 @@ impl Tables {
         Ok(())
     }
 
+    /// Makes `objects` the place that [`Source::Objects`] reads from, for these tables and all their clones.
+    #[must_use]
+    pub fn with_objects(self, objects: Objects) -> Self {
+        let url = Url::parse(OBJECTS_URL).expect("a constant URL");
+        self.register_store(&url, Arc::new(ObjectsAsStore::new(objects)));
+        self
+    }
+
     /// Makes an open store known to sources, under the scheme and authority of `url`.
     pub fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) {
+        let store = match url.scheme() {
+            OBJECTS_SCHEME => Arc::new(Numbered(store)),
+            _ => store,
+        };
         let guarded = RecordGuard::new(store, self.0.options.record_limit, Arc::clone(&self.0.text_paths));
         self.0.env.register_object_store(url, Arc::new(guarded));
     }
@@ -170,6 +185,10 @@ impl Tables {
         &self.0.text_paths
     }
 }
+
+/// Where objects appear among the stores.
+pub(crate) const OBJECTS_URL: &str = "everloop://objects/";
+const OBJECTS_SCHEME: &str = "everloop";
 
 /// The name of the only table of a session made for one question.
 const ONE_TABLE: &str = "rows";

@@ -267,12 +267,28 @@ fn map_parquet(error: &ParquetError) -> Error {
 }
 
 fn map_io(error: &std::io::Error) -> Error {
+    // Spilling wraps its own errors, such as the end of spill space.
+    if let Some(inner) = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<DataFusionError>())
+    {
+        return map(inner, None);
+    }
     match error.kind() {
         std::io::ErrorKind::StorageFull => Error::DiskFull {
             path: "spill files".to_owned(),
         },
         std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => {
             damaged("file", &error.to_string())
+        }
+        // The library says so by text alone.
+        _ if error
+            .to_string()
+            .contains("disk space during the spilling process") =>
+        {
+            Error::OutOfMemory {
+                detail: "the space for spill files is used up".to_owned(),
+            }
         }
         _ => Error::Store {
             detail: short(&error.to_string()),

@@ -90,9 +90,7 @@ impl ProfileAccumulator {
                 merged
             }
         };
-        let text =
-            serde_json::to_string(&profile).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        Ok(ScalarValue::Utf8(Some(text)))
+        Ok(ScalarValue::Utf8(Some(profile.to_json())))
     }
 }
 
@@ -119,7 +117,7 @@ impl Accumulator for ProfileAccumulator {
             return exec_err!("{NAME} has one state");
         };
         for text in states.as_string::<i32>().iter().flatten() {
-            let profile = parse(text).map_err(external)?;
+            let profile = Profile::from_json(text).map_err(external)?;
             match &mut self.merged {
                 None => self.merged = Some(profile),
                 Some(merged) => merged.merge(&profile).map_err(external)?,
@@ -127,13 +125,6 @@ impl Accumulator for ProfileAccumulator {
         }
         Ok(())
     }
-}
-
-/// Reads the document that the function answers.
-pub(crate) fn parse(text: &str) -> crate::Result<Profile> {
-    serde_json::from_str(text).map_err(|error| Error::InvalidProfile {
-        detail: error.to_string(),
-    })
 }
 
 fn external(error: Error) -> DataFusionError {

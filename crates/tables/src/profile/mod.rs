@@ -23,7 +23,6 @@ mod values;
 pub use builder::ProfileBuilder;
 pub use column::{ColumnProfile, Kind};
 pub use figures::{Bin, TextLengths, TopValue};
-pub(crate) use function::parse;
 pub use function::profile_function;
 
 use crate::error::{Error, Result};
@@ -47,6 +46,22 @@ pub struct Profile {
 impl Profile {
     pub(crate) fn from_parts(rows: u64, columns: Vec<ColumnProfile>) -> Self {
         Self { rows, columns }
+    }
+
+    /// The stored form: a versioned JSON document.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a profile has text keys and finite numbers only")
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// When the text is no profile, of a version that is not known here, or its figures contradict each other.
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| Error::InvalidProfile {
+            detail: error.to_string(),
+        })
     }
 
     /// Rows seen.

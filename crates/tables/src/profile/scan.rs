@@ -49,15 +49,25 @@ pub(crate) async fn profile(
         .repartitioned(partitions, state.config_options())
         .map_err(from_datafusion)?
         .unwrap_or(scan);
-    let expected = expected_rows(scan.as_ref());
+    let declared = declared_rows(scan.as_ref());
+    let expected = declared.get_value().map_or(0, |&rows| rows as u64);
     let builder = ProfileBuilder::new(&scan.schema(), &ProfileOptions::default())?.expecting(expected);
-    merge_in_order(
-        scan,
-        context.task_ctx(),
-        builder,
-        session.tables().options().threads.max(1),
-    )
-    .await
+    let threads = session.tables().options().threads.max(1);
+    let profile = merge_in_order(scan, context.task_ctx(), builder, threads).await?;
+    check_rows(declared, profile.rows())?;
+    Ok(profile)
+}
+
+/// A footer may declare more rows than there are, and nothing else notices.
+fn check_rows(declared: Precision<usize>, read: u64) -> Result<()> {
+    match declared {
+        Precision::Exact(declared) if declared as u64 != read => Err(Error::Damaged {
+            format: "table",
+            detail: format!("{declared} rows are declared and {read} are there"),
+            place: None,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Runs [`profile_function`](super::profile_function) where the engine keeps the rows.
@@ -98,7 +108,7 @@ async fn profile_remotely(
     let names = fields
         .iter()
         .map(|field| (field.name().clone(), field.data_type().to_string()));
-    Ok(super::parse(&text)?.renamed(names))
+    Ok(Profile::from_json(&text)?.renamed(names))
 }
 
 /// A context in which the same files always fall into the same partitions in the same order.
@@ -109,12 +119,11 @@ fn deterministic(context: &SessionContext, partitions: usize) -> SessionContext 
     SessionContext::new_with_config_rt(config, context.runtime_env())
 }
 
-fn expected_rows(scan: &dyn ExecutionPlan) -> u64 {
-    let statistics = StatisticsContext::new().compute(scan, &StatisticsArgs::new());
-    match statistics.map(|statistics| statistics.num_rows) {
-        Ok(Precision::Exact(rows) | Precision::Inexact(rows)) => rows as u64,
-        Ok(Precision::Absent) | Err(_) => 0,
-    }
+/// Rows of the table as its files declare them.
+fn declared_rows(scan: &dyn ExecutionPlan) -> Precision<usize> {
+    StatisticsContext::new()
+        .compute(scan, &StatisticsArgs::new())
+        .map_or(Precision::Absent, |statistics| statistics.num_rows)
 }
 
 async fn merge_in_order(
