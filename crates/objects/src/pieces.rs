@@ -66,6 +66,33 @@ pub(crate) struct Outcome {
     pub(crate) folders: BTreeSet<String>,
 }
 
+/// Bytes added for each piece.
+#[derive(Debug, Default)]
+struct Added(HashMap<PieceId, u64>);
+
+impl Added {
+    fn own(&mut self, pieces: &[&Piece]) {
+        self.0
+            .extend(pieces.iter().map(|piece| (piece.id, piece.bytes.len() as u64)));
+    }
+
+    fn packed(&mut self, pieces: &[&Piece]) {
+        self.0.extend(
+            pieces
+                .iter()
+                .map(|piece| (piece.id, (piece.bytes.len() + ENTRY) as u64)),
+        );
+    }
+
+    /// In the order of `pieces`; a piece given twice is new once.
+    fn for_each(mut self, pieces: &[Piece]) -> Vec<u64> {
+        pieces
+            .iter()
+            .map(|piece| self.0.remove(&piece.id).unwrap_or(0))
+            .collect()
+    }
+}
+
 /// All pieces of a store.
 #[derive(Debug)]
 pub(crate) struct Pieces {
@@ -93,57 +120,49 @@ impl Pieces {
     /// afterwards, and their names once the outcome's folders are settled.
     pub(crate) async fn store(&self, pieces: &[Piece], layout: Layout) -> Result<Outcome> {
         self.packs.ensure_read(self.backend.as_ref()).await?;
+        let wanted = unique(pieces);
         let found = self.find_all(pieces).await?;
-        let missing: Vec<&Piece> = unique(pieces)
-            .into_iter()
+        let missing: Vec<&Piece> = wanted
+            .iter()
+            .copied()
             .filter(|piece| !found.contains_key(&piece.id))
             .collect();
-        let mut new_bytes: HashMap<PieceId, u64> = HashMap::new();
-        let mut written = HashSet::new();
-        let mut folders = BTreeSet::new();
         // A pack of one would only be a detour.
-        if layout == Layout::Packed && missing.len() > 1 {
+        let packed = layout == Layout::Packed && missing.len() > 1;
+        let mut new = Added::default();
+        let mut containers: HashMap<PieceId, Key> = found
+            .iter()
+            .map(|(id, place)| (*id, place.container(*id)))
+            .collect();
+        let relied: HashSet<Key> = containers.values().cloned().collect();
+        let mut written = HashSet::new();
+        if packed {
             self.write_packs(&missing).await?;
-            new_bytes.extend(
-                missing
-                    .iter()
-                    .map(|piece| (piece.id, (piece.bytes.len() + ENTRY) as u64)),
-            );
+            new.packed(&missing);
         } else {
             self.write_own(&missing).await?;
-            new_bytes.extend(missing.iter().map(|piece| (piece.id, piece.bytes.len() as u64)));
+            new.own(&missing);
+            containers.extend(missing.iter().map(|piece| (piece.id, Key::own(piece.id))));
             written.extend(missing.iter().map(|piece| Key::own(piece.id)));
         }
-        let relied: HashSet<Key> = found.iter().map(|(id, place)| place.container(*id)).collect();
         let lost = self
             .grace
             .secure(self.backend.as_ref(), &relied, &written)
             .await?;
-        folders.extend(relied.iter().chain(&written).map(|key| key.folder().to_owned()));
         if !lost.is_empty() {
-            let again: Vec<&Piece> = unique(pieces)
-                .into_iter()
-                .filter(|piece| {
-                    let container = found.get(&piece.id).map(|place| place.container(piece.id));
-                    lost.contains(&container.unwrap_or_else(|| Key::own(piece.id)))
-                })
-                .collect();
             lost.iter()
                 .filter_map(Key::pack_id)
                 .for_each(|pack| self.packs.forget(pack));
+            let is_lost = |piece: &&Piece| containers.get(&piece.id).is_some_and(|key| lost.contains(key));
+            let again: Vec<&Piece> = wanted.into_iter().filter(is_lost).collect();
             self.write_packs(&again).await?;
-            new_bytes.extend(
-                again
-                    .iter()
-                    .map(|piece| (piece.id, (piece.bytes.len() + ENTRY) as u64)),
-            );
+            new.packed(&again);
         }
-        // A piece given twice is new once.
-        let new_bytes = pieces
-            .iter()
-            .map(|piece| new_bytes.remove(&piece.id).unwrap_or(0))
-            .collect();
-        Ok(Outcome { new_bytes, folders })
+        let folders = containers.values().map(|key| key.folder().to_owned()).collect();
+        Ok(Outcome {
+            new_bytes: new.for_each(pieces),
+            folders,
+        })
     }
 
     /// Makes the names of stored pieces durable.

@@ -9,7 +9,7 @@ use crate::{Error, Objects, Result};
 use bytes::Bytes;
 use everloop_core::Hash;
 use futures::stream::{self, Stream, StreamExt};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -22,6 +22,9 @@ pub const LARGEST_WHOLE: usize = 1 << 20;
 
 /// Bytes cut and stored together; a few such blocks are all the memory a put takes, however large the object.
 const BLOCK: usize = 4 << 20;
+
+/// Blocks being written while the next is cut: hides the waits for a disk's flushes and a bucket's answers.
+const BLOCKS_AT_ONCE: usize = 4;
 
 /// Small objects put together: enough for a pack.
 const GROUP: usize = crate::pack::LARGEST_PACK;
@@ -126,7 +129,7 @@ impl Objects {
         Ok(self.put_group(&[piece]).await?[0])
     }
 
-    /// Cuts, hashes and stores a large object. While one block's chunks are being written, the next is cut.
+    /// Cuts, hashes and stores a large object.
     async fn put_cut(
         &self,
         first: Vec<Bytes>,
@@ -177,11 +180,13 @@ fn check_declared(declared: Option<Hash>, found: Hash) -> Result<()> {
     }
 }
 
-/// Stores chunks block by block, one block behind the cutter.
+/// Stores chunks, some blocks behind the cutter.
 struct Writer {
     pieces: Arc<Pieces>,
-    /// At most one task; dropped with the put, it stops.
+    /// Dropped with the put, they stop.
     running: JoinSet<Result<Outcome>>,
+    /// Chunks of this object that were given already.
+    seen: HashSet<Hash>,
     new_bytes: u64,
     folders: BTreeSet<String>,
 }
@@ -191,31 +196,34 @@ impl Writer {
         Self {
             pieces,
             running: JoinSet::new(),
+            seen: HashSet::new(),
             new_bytes: 0,
             folders: BTreeSet::new(),
         }
     }
 
     async fn write(&mut self, recipe: &mut Recipe, chunks: Vec<Chunk>) -> Result<()> {
-        let pieces: Vec<Piece> = chunks
-            .into_iter()
-            .map(|Chunk { hash, bytes }| {
-                recipe.push(hash, bytes.len());
-                Piece {
+        let mut new = Vec::with_capacity(chunks.len());
+        for Chunk { hash, bytes } in chunks {
+            recipe.push(hash, bytes.len());
+            if self.seen.insert(hash) {
+                new.push(Piece {
                     id: PieceId::new(Kind::Chunk, hash),
                     bytes,
-                }
-            })
-            .collect();
-        self.wait().await?;
-        let store = Arc::clone(&self.pieces);
+                });
+            }
+        }
+        self.wait_until_at_most(BLOCKS_AT_ONCE - 1).await?;
+        let pieces = Arc::clone(&self.pieces);
         self.running
-            .spawn(async move { store.store(&pieces, Layout::Own).await });
+            .spawn(async move { pieces.store(&new, Layout::Own).await });
         Ok(())
     }
 
-    async fn wait(&mut self) -> Result<()> {
-        while let Some(ended) = self.running.join_next().await {
+    async fn wait_until_at_most(&mut self, blocks: usize) -> Result<()> {
+        while self.running.len() > blocks
+            && let Some(ended) = self.running.join_next().await
+        {
             let outcome = joined(ended)?;
             self.new_bytes += outcome.new_bytes.iter().sum::<u64>();
             self.folders.extend(outcome.folders);
@@ -224,7 +232,7 @@ impl Writer {
     }
 
     async fn finish(mut self) -> Result<(u64, BTreeSet<String>)> {
-        self.wait().await?;
+        self.wait_until_at_most(0).await?;
         Ok((self.new_bytes, self.folders))
     }
 }

@@ -86,7 +86,9 @@ impl FromStr for StoreUrl {
         if url.host_str().is_none_or(str::is_empty) {
             return Err(invalid(text, "the bucket is missing"));
         }
-        if url.password().is_some() {
+        // abfss://container@account.dfs.core.windows.net names its container there.
+        let has_user = !url.username().is_empty() && !url.scheme().starts_with("abfs");
+        if has_user || url.password().is_some() {
             return Err(invalid(text, "credentials do not belong in an address"));
         }
         let settings = query_settings(text, &url)?;
@@ -229,6 +231,7 @@ mod tests {
             ("ftp://host/x", "scheme"),
             ("s3://", "bucket"),
             ("s3://key:hunter2@bucket/x", "credentials"),
+            ("s3://hunter2@bucket/x", "credentials"),
             ("s3://bucket/x?secret_access_key=hunter2", "credential"),
             ("az://box/x?sas_token=hunter2", "credential"),
             ("s3://bu cket", ""),

@@ -362,6 +362,18 @@ async fn a_store_of_a_newer_program_is_refused() {
 }
 
 #[tokio::test]
+async fn a_missing_bucket_is_told() {
+    for store in stores().into_iter().filter(|store| store.name == "s3") {
+        let address = std::env::var("EVERLOOP_TEST_S3").unwrap();
+        let bucket = address.split(['/', '?']).nth(2).unwrap();
+        let missing = address.replacen(bucket, "no-such-bucket", 1).parse().unwrap();
+        let error = Objects::open(&missing, &store.options).await.unwrap_err();
+        assert_eq!(error.code(), Code::NotFound, "{error:?}");
+        assert_eq!(error.hint().unwrap(), "check that the bucket exists");
+    }
+}
+
+#[tokio::test]
 async fn unknown_options_are_refused_and_strange_variables_ignored() {
     let store = folder_store();
     let bucket = "s3://bucket?endpont=http://127.0.0.1:1".parse().unwrap();
