@@ -1,1 +1,31 @@
 //! The loop: triggers, gates, rollouts, retraining, decisions.
+//!
+//! A trigger starts a *retraining*: a row with a state machine that goes from queued over training, judging and rolling
+//! out to done. [`Controller::tick`] takes every step that is due and writes it with its decision in one transaction;
+//! what it needs it reads again from the stores, so any process may take the next step, and a killed one loses none.
+//! Nothing is promoted, refused or taken back without a [`Decision`] that holds the numbers it rests on.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod advance;
+mod controller;
+mod decisions;
+mod error;
+mod manual;
+mod project;
+mod releases;
+mod retrainings;
+mod schema;
+mod scoring;
+mod triggers;
+mod watching;
+mod why;
+
+pub use controller::{Controller, Parts};
+pub use decisions::{Decision, decisions, find as find_decision};
+pub use error::{Error, Result};
+pub use manual::Release;
+pub use project::ProjectFile;
+pub use retrainings::{Outcome, Retraining, State, list as retrainings};
+pub use schema::MIGRATIONS;
+pub use why::{Link, Why};

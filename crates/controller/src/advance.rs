@@ -1,0 +1,630 @@
+//! The steps of a retraining: data, training, gates, approval, rollout.
+
+use everloop_checks::{Candidate, GateResult, GateRule, Known, Reports, judge, rules_of, run_suite};
+use everloop_core::{AliasName, ArtifactPath, ModelName, PipelineRunId};
+use everloop_datasets::{Selector, VersionRef};
+use everloop_db::Tx;
+use everloop_pipelines::{PipelineRun, RunRequest, RunState};
+use everloop_registry::versions::{Approval, DatasetRef, NewVersion};
+use everloop_registry::{VersionNumber, approvals, files::ModelFile, gates, models, versions};
+use everloop_runtime::{Limits, Model, ModelFiles, Task};
+use everloop_tables::Source;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use crate::decisions::{Draft, record};
+use crate::retrainings::{self, Outcome, Retraining, State};
+use crate::{Controller, Error, ProjectFile, Result};
+
+/// Draws of the gates' bootstraps; the same ones everywhere.
+const SEED: u64 = 2_013;
+/// The version's tag that names the profile of the rows it was trained on.
+pub(crate) const PROFILE_TAG: &str = "everloop.training_profile";
+
+impl Controller {
+    /// The pipeline run that the open retraining waits for, if it does.
+    pub(crate) async fn training_run(&self) -> Result<Option<PipelineRunId>> {
+        let project = self.0.project.clone();
+        let open = self
+            .0
+            .parts
+            .db
+            .read(move |tx| retrainings::open(tx, &project))
+            .await?;
+        Ok(open
+            .into_iter()
+            .filter(|one| one.state == State::Training)
+            .find_map(|one| one.pipeline_run))
+    }
+
+    /// Moves every open retraining as far as it goes.
+    pub(crate) async fn advance_all(&self) -> Result<usize> {
+        let project = self.0.project.clone();
+        let open = self
+            .0
+            .parts
+            .db
+            .read(move |tx| retrainings::open(tx, &project))
+            .await?;
+        let mut steps = 0;
+        for retraining in open {
+            let moved = match retraining.state {
+                State::Queued => self.begin(&retraining).await,
+                State::Training => self.trained(&retraining).await,
+                State::Judging => self.judge(&retraining).await,
+                State::Waiting => self.heard(&retraining).await,
+                State::RollingOut => self.roll(&retraining).await,
+                State::Done => Ok(false),
+            };
+            match moved {
+                Ok(moved) => steps += usize::from(moved),
+                // What can't be mended by trying again ends the retraining, with its reason.
+                Err(error) if !is_passing(&error) => {
+                    let words = everloop_words(&error);
+                    self.end(&retraining, Outcome::Failed, "retraining", &words, Value::Null)
+                        .await?;
+                    steps += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Checks the data and starts the pipeline.
+    async fn begin(&self, retraining: &Retraining) -> Result<bool> {
+        let file = self.need_file()?;
+        if let Some((subject, failures)) = self.bad_data(&file).await? {
+            let words = format!("{subject} failed its checks: {}", failures.join("; "));
+            let evidence = json!({ "subject": subject, "failures": failures });
+            return self
+                .end(retraining, Outcome::RefusedData, "data", &words, evidence)
+                .await;
+        }
+        let mut request = RunRequest::new(std::sync::Arc::clone(&file.project), &file.root);
+        request.reason = json!({ "retraining": retraining.id, "trigger": retraining.trigger });
+        request.idempotency_key = Some(everloop_core::IdempotencyKey::new(format!(
+            "retraining-{}",
+            retraining.id
+        )));
+        let run = self.0.parts.pipelines.submit(&Self::me(), request).await?;
+        let next = Retraining {
+            state: State::Training,
+            pipeline_run: Some(run),
+            ..retraining.clone()
+        };
+        self.move_on(retraining, next).await
+    }
+
+    /// Takes a snapshot of every dataset that the stages read; the first that fails its checks, with its failures.
+    async fn bad_data(&self, file: &ProjectFile) -> Result<Option<(String, Vec<String>)>> {
+        for name in file.project.datasets.keys() {
+            let snapshot = self
+                .0
+                .parts
+                .datasets
+                .snapshot(&self.0.project, &Self::me(), name, &file.root)
+                .await?;
+            let Some(suite) = file.data.get(name) else {
+                continue;
+            };
+            let version = snapshot.version.reference();
+            let subject = format!("dataset:{version}");
+            let source = self.0.parts.datasets.manifest(&snapshot.version).await?.source();
+            let report = run_suite(&self.0.parts.tables, suite, source, self.now()).await?;
+            let failures: Vec<String> = report
+                .failures()
+                .into_iter()
+                .filter(|result| result.is_stopping())
+                .map(|result| result.sentence())
+                .collect();
+            let (project, at, id) = (
+                self.0.project.clone(),
+                self.now(),
+                report_id(&version, &report.suite),
+            );
+            let about = subject.clone();
+            self.0
+                .parts
+                .db
+                .write(move |tx| Reports::keep(tx, at, &project, &Self::me(), &id, &about, &report))
+                .await?;
+            if !failures.is_empty() {
+                return Ok(Some((subject, failures)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Registers what the pipeline made.
+    async fn trained(&self, retraining: &Retraining) -> Result<bool> {
+        let Some(id) = &retraining.pipeline_run else {
+            return Err(Error::Damaged {
+                what: "retraining",
+                problem: "it has no pipeline run".to_owned(),
+            });
+        };
+        let run = self.0.parts.pipelines.status(&self.0.project, id).await?;
+        match run.summary.state {
+            RunState::Pending | RunState::Running => Ok(false),
+            RunState::Failed | RunState::Cancelled => {
+                let words = run
+                    .summary
+                    .error
+                    .clone()
+                    .unwrap_or_else(|| run.summary.state.to_string());
+                let evidence = json!({ "pipeline_run": id });
+                self.end(retraining, Outcome::Failed, "retraining", &words, evidence)
+                    .await
+            }
+            RunState::Succeeded => self.register(retraining, &run).await,
+        }
+    }
+
+    async fn register(&self, retraining: &Retraining, run: &PipelineRun) -> Result<bool> {
+        let file = self.need_file()?;
+        let model = self.model(&file)?;
+        let made = self.read_model(&file, run).await?;
+        let champion = self.champion(&model).await?;
+        let content_now = self.content_of(&model, champion).await?;
+        let (project, ids, now) = (self.0.project.clone(), self.0.parts.ids.clone(), self.now());
+        let by = self.0.parts.registry.by(&project, &Self::me());
+        let seen = retraining.clone();
+        self.0
+            .parts
+            .db
+            .write(move |tx| {
+                models::ensure(tx, &by, &model)?;
+                let number = versions::create(tx, &by, &model, &made)?;
+                versions::mark_ready(tx, &by, &model, number)?;
+                let version = u64::from(number.0);
+                let made_content = versions::get(tx, &project, &model, number)?.map(|found| found.content);
+                let is_same = made_content.is_some() && made_content == content_now;
+                let next = Retraining {
+                    version: Some(version),
+                    state: State::Judging,
+                    ..seen.clone()
+                };
+                if !is_same {
+                    return retrainings::advance(tx, now, &project, &seen, &next);
+                }
+                let words = format!("{model}@{version} is the very model that serves already");
+                let draft = Draft {
+                    kind: "retraining",
+                    subject: format!("model:{model}@{version}"),
+                    outcome: Outcome::Unchanged.as_str(),
+                    words: words.clone(),
+                    evidence: json!({ "content": made_content }),
+                };
+                record(tx, &ids, now, &project, &Self::me(), &draft)?;
+                let next = ended(&next, Outcome::Unchanged, &words, now);
+                retrainings::advance(tx, now, &project, &seen, &next)
+            })
+            .await
+    }
+
+    /// The pipeline's model, stored, with where it came from.
+    async fn read_model(&self, file: &ProjectFile, run: &PipelineRun) -> Result<NewVersion> {
+        let spec = file.project.model.as_ref().ok_or_else(|| no_model(file))?;
+        let folder = file.root.join(spec.from.as_str());
+        let limits = Limits::default();
+        let found = if folder.is_dir() {
+            ModelFiles::from_dir(&folder, &limits)?
+        } else {
+            let bytes = std::fs::read(&folder).map_err(|source| Error::Io {
+                path: folder.clone(),
+                source,
+            })?;
+            let name = folder
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            ModelFiles::single(&name, bytes)?
+        };
+        // A version that can't be loaded never gets a number that can be routed to.
+        let loaded = Model::load(&found, &limits)?;
+        let mut files = Vec::new();
+        for (path, bytes) in found.iter() {
+            let stored = self.0.parts.objects.put_bytes(bytes.to_vec()).await?;
+            let path = ArtifactPath::new(path).map_err(|error| Error::Damaged {
+                what: "model folder",
+                problem: error.to_string(),
+            })?;
+            files.push(ModelFile {
+                path,
+                hash: stored.hash,
+                size_bytes: stored.size,
+            });
+        }
+        let (inputs, outputs) = loaded.signature().to_mlflow();
+        let task = match loaded.task() {
+            Task::Classification { .. } => "classification",
+            Task::Regression => "regression",
+        };
+        let train = file
+            .project
+            .stages
+            .iter()
+            .find(|(_, stage)| stage.action.kind() == "train");
+        let tracked = train
+            .and_then(|(name, _)| run.stage(name.as_str()))
+            .and_then(|stage| stage.tracked_run.clone());
+        let mut tags = BTreeMap::new();
+        tags.insert("everloop.pipeline_run".to_owned(), run.summary.id.to_string());
+        if let Some(profile) = self.training_profile(file).await? {
+            tags.insert(PROFILE_TAG.to_owned(), profile);
+        }
+        Ok(NewVersion {
+            files,
+            source: format!("pipeline-run:{}", run.summary.id),
+            run: tracked,
+            task: Some(task.to_owned()),
+            flavor: "onnx".to_owned(),
+            unsafe_format: false,
+            signature: Some(json!({ "inputs": inputs, "outputs": outputs })),
+            metrics: self.metrics_of(file),
+            datasets: self.dataset_refs(file).await?,
+            description: spec.description.clone().unwrap_or_default(),
+            tags,
+        })
+    }
+
+    /// The profile of the rows that the training stage read, as an object: what drift is measured from.
+    async fn training_profile(&self, file: &ProjectFile) -> Result<Option<String>> {
+        let reads = file
+            .project
+            .stages
+            .values()
+            .filter(|stage| stage.action.kind() == "train")
+            .flat_map(|stage| stage.reads())
+            .find_map(|source| match source {
+                everloop_project::Source::Path(path) => Some(file.root.join(path.as_str())),
+                everloop_project::Source::Dataset(_) => None,
+            });
+        let Some(path) = reads.filter(|path| path.exists()) else {
+            return Ok(None);
+        };
+        let profile = self
+            .0
+            .parts
+            .tables
+            .profile(Source::paths([path.to_string_lossy()]))
+            .await?;
+        let text = serde_json::to_vec(&profile).map_err(|error| Error::Damaged {
+            what: "profile",
+            problem: error.to_string(),
+        })?;
+        Ok(Some(self.0.parts.objects.put_bytes(text).await?.hash.to_hex()))
+    }
+
+    /// The numbers in the metrics files of the stages that evaluate.
+    fn metrics_of(&self, file: &ProjectFile) -> Map<String, Value> {
+        let mut found = Map::new();
+        for stage in file
+            .project
+            .stages
+            .values()
+            .filter(|stage| stage.action.kind() == "evaluate")
+        {
+            for written in stage.writes() {
+                let Ok(text) = std::fs::read(file.root.join(written.path.as_str())) else {
+                    continue;
+                };
+                if let Ok(Value::Object(metrics)) = serde_json::from_slice(&text) {
+                    found.extend(metrics.into_iter().filter(|(_, value)| value.is_number()));
+                }
+            }
+        }
+        found
+    }
+
+    async fn dataset_refs(&self, file: &ProjectFile) -> Result<Vec<DatasetRef>> {
+        let mut refs = Vec::new();
+        for name in file.project.datasets.keys() {
+            let version = self
+                .0
+                .parts
+                .datasets
+                .version(&self.0.project, name, Selector::Latest)
+                .await?;
+            refs.push(DatasetRef {
+                name: name.clone(),
+                version: version.number,
+                digest: version.digest.to_hex(),
+                role: "training".to_owned(),
+            });
+        }
+        Ok(refs)
+    }
+
+    /// Puts the version before the gates.
+    async fn judge(&self, retraining: &Retraining) -> Result<bool> {
+        let file = self.need_file()?;
+        let model = self.model(&file)?;
+        let version = version_of(retraining)?;
+        let spec = file.project.model.as_ref().ok_or_else(|| no_model(&file))?;
+        let rules = rules_of(&spec.gates, &file.gates);
+        let champion = self.champion(&model).await?;
+        let rows = self.test_rows(&file).await?;
+        let challenger = self.score(&model, version, &rows).await?;
+        let other = match champion {
+            Some(champion) => Some(self.score(&model, champion, &rows).await?),
+            None => None,
+        };
+        let mut others = BTreeMap::new();
+        if let Some(other) = &other {
+            let side = Candidate {
+                name: &other.name,
+                scores: &other.scores,
+                latencies: &other.latencies,
+            };
+            others.insert("champion".to_owned(), side);
+        }
+        let known = Known {
+            truth: &rows.truth,
+            frame: &rows.frame,
+        };
+        let side = Candidate {
+            name: &challenger.name,
+            scores: &challenger.scores,
+            latencies: &challenger.latencies,
+        };
+        let results = judge(&rules, known, side, &others, SEED)?;
+        let wants_word = rules.iter().any(|(rule, _)| match rule {
+            GateRule::Approval(approval) => {
+                approval.when == everloop_project::ApprovalWhen::Always
+                    || (file.project.serve.is_some() && champion.is_some())
+            }
+            _ => false,
+        });
+        self.after_gates(retraining, &model, version, results, wants_word, &rows.words)
+            .await
+    }
+
+    async fn after_gates(
+        &self,
+        retraining: &Retraining,
+        model: &ModelName,
+        version: u64,
+        results: Vec<GateResult>,
+        wants_word: bool,
+        rows: &str,
+    ) -> Result<bool> {
+        let refusals: Vec<String> = results
+            .iter()
+            .filter(|result| result.refuses())
+            .map(|result| result.sentence.clone())
+            .collect();
+        let passed = refusals.is_empty();
+        let words = if passed {
+            let all: Vec<&str> = results.iter().map(|result| result.sentence.as_str()).collect();
+            format!("{model}@{version} passed its gates: {}", all.join("; "))
+        } else {
+            format!("{model}@{version} did not pass: {}", refusals.join("; "))
+        };
+        let draft = Draft {
+            kind: "gates",
+            subject: format!("model:{model}@{version}"),
+            outcome: if passed { "passed" } else { "refused" },
+            words: words.clone(),
+            evidence: json!({ "rows": rows, "gates": results }),
+        };
+        let (project, ids, now) = (self.0.project.clone(), self.0.parts.ids.clone(), self.now());
+        let by = self.0.parts.registry.by(&project, &Self::me());
+        let (seen, model, number) = (retraining.clone(), model.clone(), number_of(version));
+        self.0
+            .parts
+            .db
+            .write(move |tx| {
+                let decision = record(tx, &ids, now, &project, &Self::me(), &draft)?;
+                for result in &results {
+                    let outcome = match result.outcome {
+                        everloop_checks::Outcome::Pass => gates::Outcome::Passed,
+                        everloop_checks::Outcome::Fail => gates::Outcome::Failed,
+                        everloop_checks::Outcome::Error => gates::Outcome::Broken,
+                    };
+                    let gate: String = result.rule.chars().take(200).collect();
+                    gates::record(
+                        tx,
+                        &by,
+                        &model,
+                        number,
+                        &gate,
+                        outcome,
+                        &result.evidence,
+                        Some(&decision),
+                    )?;
+                }
+                let next = match (passed, wants_word) {
+                    (false, _) => ended(&seen, Outcome::Refused, &words, now),
+                    (true, true) => {
+                        approvals::ask(tx, &by, &model, number)?;
+                        Retraining {
+                            state: State::Waiting,
+                            ..seen.clone()
+                        }
+                    }
+                    (true, false) => Retraining {
+                        state: State::RollingOut,
+                        ..seen.clone()
+                    },
+                };
+                retrainings::advance(tx, now, &project, &seen, &next)
+            })
+            .await
+    }
+
+    /// Goes on when a person has said yes or no.
+    async fn heard(&self, retraining: &Retraining) -> Result<bool> {
+        let file = self.need_file()?;
+        let model = self.model(&file)?;
+        let version = version_of(retraining)?;
+        let number = number_of(version);
+        let found = self
+            .0
+            .parts
+            .registry
+            .version(&self.0.project, &model, number)
+            .await?;
+        match found.map(|found| found.approval) {
+            Some(Approval::Approved) => {
+                let next = Retraining {
+                    state: State::RollingOut,
+                    ..retraining.clone()
+                };
+                self.move_on(retraining, next).await
+            }
+            Some(Approval::Rejected) => {
+                let words = format!("a person said no to {model}@{version}");
+                self.end(retraining, Outcome::Refused, "approval", &words, Value::Null)
+                    .await
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Ends a retraining with a decision.
+    pub(crate) async fn end(
+        &self,
+        retraining: &Retraining,
+        outcome: Outcome,
+        kind: &'static str,
+        words: &str,
+        evidence: Value,
+    ) -> Result<bool> {
+        let draft = Draft {
+            kind,
+            subject: format!("retraining:{}", retraining.id),
+            outcome: outcome.as_str(),
+            words: words.to_owned(),
+            evidence,
+        };
+        let (project, ids, now) = (self.0.project.clone(), self.0.parts.ids.clone(), self.now());
+        let (seen, words) = (retraining.clone(), words.to_owned());
+        self.0
+            .parts
+            .db
+            .write(move |tx: &mut Tx<'_>| {
+                let next = ended(&seen, outcome, &words, now);
+                let moved = retrainings::advance(tx, now, &project, &seen, &next)?;
+                if moved {
+                    record(tx, &ids, now, &project, &Self::me(), &draft)?;
+                }
+                Ok(moved)
+            })
+            .await
+    }
+
+    pub(crate) async fn move_on(&self, seen: &Retraining, next: Retraining) -> Result<bool> {
+        let (project, now, seen) = (self.0.project.clone(), self.now(), seen.clone());
+        self.0
+            .parts
+            .db
+            .write(move |tx| retrainings::advance(tx, now, &project, &seen, &next))
+            .await
+    }
+
+    /// The project's model.
+    pub(crate) fn model(&self, file: &ProjectFile) -> Result<ModelName> {
+        let spec = file.project.model.as_ref().ok_or_else(|| no_model(file))?;
+        Ok(spec.name.clone())
+    }
+
+    /// The version that serves, if one does.
+    pub(crate) async fn champion(&self, model: &ModelName) -> Result<Option<u64>> {
+        let (project, model) = (self.0.project.clone(), model.clone());
+        self.0
+            .parts
+            .db
+            .read(move |tx| champion_in(tx, &project, &model))
+            .await
+    }
+
+    async fn content_of(
+        &self,
+        model: &ModelName,
+        version: Option<u64>,
+    ) -> Result<Option<everloop_core::Hash>> {
+        let Some(version) = version else { return Ok(None) };
+        let found = self
+            .0
+            .parts
+            .registry
+            .version(&self.0.project, model, number_of(version))
+            .await?;
+        Ok(found.map(|found| found.content))
+    }
+}
+
+/// The alias of the version that serves.
+pub(crate) fn champion_alias() -> AliasName {
+    AliasName::new("champion").expect("a constant name")
+}
+
+pub(crate) fn champion_in(
+    tx: &mut Tx<'_>,
+    project: &everloop_core::ProjectName,
+    model: &ModelName,
+) -> Result<Option<u64>> {
+    if models::get(tx, project, model)?.is_none() {
+        return Ok(None);
+    }
+    let found = everloop_registry::aliases::get(tx, project, model, &champion_alias())?;
+    Ok(found.map(|version| u64::from(version.version.0)))
+}
+
+pub(crate) fn ended(
+    seen: &Retraining,
+    outcome: Outcome,
+    words: &str,
+    now: everloop_core::Timestamp,
+) -> Retraining {
+    Retraining {
+        state: State::Done,
+        outcome: Some(outcome),
+        words: Some(words.to_owned()),
+        finished_at: Some(now),
+        ..seen.clone()
+    }
+}
+
+pub(crate) fn number_of(version: u64) -> VersionNumber {
+    VersionNumber(u32::try_from(version).unwrap_or(u32::MAX))
+}
+
+pub(crate) fn version_of(retraining: &Retraining) -> Result<u64> {
+    retraining.version.ok_or_else(|| Error::Damaged {
+        what: "retraining",
+        problem: "it has no version".to_owned(),
+    })
+}
+
+fn no_model(file: &ProjectFile) -> Error {
+    Error::NoModel {
+        project: file.project.project.to_string(),
+    }
+}
+
+fn report_id(version: &VersionRef, suite: &str) -> String {
+    format!(
+        "{version}-{}",
+        everloop_core::Hash::of(suite.as_bytes()).to_hex().split_at(8).0
+    )
+}
+
+/// Whether trying again later may help.
+fn is_passing(error: &Error) -> bool {
+    use everloop_core::{Code, Coded};
+    matches!(
+        error.code(),
+        Code::Unavailable | Code::Conflict | Code::StorageFull | Code::DeadlineExceeded
+    )
+}
+
+fn everloop_words(error: &Error) -> String {
+    use everloop_core::Coded;
+    match error.hint() {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,117 @@
+//! Which triggers an event or a moment fires, and what holds them back: pure.
+
+use everloop_core::Timestamp;
+use everloop_ledger::Event as LedgerEvent;
+use everloop_project::{Event, Trigger, When};
+use serde_json::Value;
+
+/// Whether `trigger` waits for `event`.
+///
+/// Versions that a run wrote never fire: a loop must not start itself.
+pub(crate) fn matches(trigger: &Trigger, event: &LedgerEvent) -> bool {
+    let When::Event(waits_for) = &trigger.when else {
+        return false;
+    };
+    let text = |key: &str| event.payload.get(key).and_then(Value::as_str);
+    match waits_for {
+        Event::DatasetVersion { dataset } => {
+            let by_run = event.payload.get("run").is_some_and(|run| !run.is_null());
+            let is_it = dataset
+                .as_ref()
+                .is_none_or(|name| text("dataset") == Some(name.as_str()));
+            event.kind == "dataset.version" && is_it && !by_run
+        }
+        Event::MonitorDrift => event.kind == "monitor.drift",
+        Event::MonitorPerformance => event.kind == "monitor.performance",
+        Event::MonitorQuality => event.kind == "monitor.quality",
+        Event::GitPush { branch } => {
+            event.kind == "git.push"
+                && branch
+                    .as_ref()
+                    .is_none_or(|branch| text("branch") == Some(branch.as_str()))
+        }
+    }
+}
+
+/// Why a trigger may not fire now; none when it may. `fired` are its last firings, newest first.
+pub(crate) fn held_back(trigger: &Trigger, fired: &[Timestamp], now: Timestamp) -> Option<String> {
+    if let (Some(cooldown), Some(last)) = (trigger.cooldown, fired.first()) {
+        let passed = now.since(*last);
+        if passed < cooldown.get() {
+            let ago = everloop_core::format_duration(passed);
+            return Some(format!("it fired {ago} ago and cools down for {cooldown}"));
+        }
+    }
+    let budget = trigger.budget?;
+    let since = now.minus(budget.per.span().get());
+    let recent = fired.iter().filter(|at| **at > since).count();
+    (recent >= budget.times as usize).then(|| format!("it fired {recent} times and may fire {budget}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everloop_core::{Actor, Hash, ProjectName};
+    use everloop_ledger::Seq;
+    use serde_json::json;
+
+    fn trigger(yaml: &str) -> Trigger {
+        let text = format!("project: p\ndatasets: {{ flights: {{ path: a.csv }} }}\non:\n  - {yaml}\n");
+        let project = everloop_project::Project::parse("everloop.yaml", text.as_bytes(), &|_| true)
+            .unwrap_or_else(|invalid| panic!("{}", invalid.render()));
+        project.on[0].clone()
+    }
+
+    fn event(kind: &str, payload: Value) -> LedgerEvent {
+        LedgerEvent {
+            seq: Seq(1),
+            at: Timestamp(0),
+            actor: Actor::system("x"),
+            project: ProjectName::new("p").unwrap(),
+            kind: kind.to_owned(),
+            subject: String::new(),
+            payload,
+            prev_hash: Hash::of(b""),
+            hash: Hash::of(b""),
+        }
+    }
+
+    #[test]
+    fn events_fire_the_triggers_that_wait_for_them() {
+        let data = trigger("{ event: dataset.version, dataset: flights, do: retrain }");
+        assert!(matches(
+            &data,
+            &event("dataset.version", json!({ "dataset": "flights" }))
+        ));
+        assert!(!matches(
+            &data,
+            &event("dataset.version", json!({ "dataset": "planes" }))
+        ));
+        assert!(!matches(&data, &event("monitor.drift", json!({}))));
+        assert!(matches(
+            &trigger("{ event: monitor.drift, do: retrain }"),
+            &event("monitor.drift", json!({}))
+        ));
+    }
+
+    #[test]
+    fn a_loop_does_not_start_itself() {
+        let data = trigger("{ event: dataset.version, do: retrain }");
+        assert!(!matches(
+            &data,
+            &event("dataset.version", json!({ "dataset": "flights", "run": "r1" }))
+        ));
+    }
+
+    #[test]
+    fn cooldown_and_budget_hold_back() {
+        let day = 86_400_000;
+        let cool = trigger("{ event: monitor.drift, do: retrain, cooldown: 12h }");
+        assert!(held_back(&cool, &[], Timestamp(0)).is_none());
+        assert!(held_back(&cool, &[Timestamp(day)], Timestamp(day + 1)).is_some());
+        assert!(held_back(&cool, &[Timestamp(0)], Timestamp(day)).is_none());
+        let budget = trigger("{ event: monitor.drift, do: retrain, budget: 2 per day }");
+        assert!(held_back(&budget, &[Timestamp(day), Timestamp(day)], Timestamp(day + 1)).is_some());
+        assert!(held_back(&budget, &[Timestamp(0), Timestamp(0)], Timestamp(day * 2)).is_none());
+    }
+}

@@ -1,0 +1,129 @@
+//! The monitor's windows, read from the prediction log and compared with the champion's training data.
+
+use async_trait::async_trait;
+use everloop_core::{Coded, EndpointName, Frame, Hash, ModelName, ProjectName, Timestamp};
+use everloop_db::params;
+use everloop_monitoring::{Reference, Span, WindowSource};
+use everloop_serving::{PredictionFilter, Serving};
+use everloop_tables::Profile;
+
+use crate::advance::{PROFILE_TAG, number_of};
+use crate::{Controller, Result};
+
+impl Controller {
+    /// Judges the windows that have closed.
+    pub(crate) async fn watch(&self) -> Result<usize> {
+        let Some(file) = self.file() else { return Ok(0) };
+        let (Some(monitor), Some(serve), Some(model)) =
+            (&file.project.monitor, &file.project.serve, &file.project.model)
+        else {
+            return Ok(0);
+        };
+        let source = LogWindows {
+            controller: self,
+            endpoint: &serve.endpoint,
+            model: &model.name,
+        };
+        let found = self
+            .0
+            .parts
+            .monitoring
+            .evaluate(
+                &self.0.project,
+                &serve.endpoint,
+                monitor,
+                file.quality.as_ref(),
+                &source,
+                self.now(),
+            )
+            .await?;
+        Ok(found.results.len())
+    }
+}
+
+/// Windows of one endpoint's live predictions.
+struct LogWindows<'a> {
+    controller: &'a Controller,
+    endpoint: &'a EndpointName,
+    model: &'a ModelName,
+}
+
+impl LogWindows<'_> {
+    fn project(&self) -> &ProjectName {
+        &self.controller.0.project
+    }
+
+    fn serving(&self) -> &Serving {
+        &self.controller.0.parts.serving
+    }
+}
+
+fn failed<E: Coded>(what: &'static str) -> impl Fn(E) -> everloop_monitoring::Error {
+    move |error| everloop_monitoring::Error::Source {
+        what,
+        problem: error.to_string(),
+        code: error.code(),
+    }
+}
+
+#[async_trait]
+impl WindowSource for LogWindows<'_> {
+    async fn since(&self) -> everloop_monitoring::Result<Option<Timestamp>> {
+        let (project, endpoint) = (self.project().clone(), self.endpoint.clone());
+        self.controller
+            .0
+            .parts
+            .db
+            .read(move |tx| {
+                let row = tx.query_one(
+                    "SELECT MIN(min_event_time) AS since FROM prediction_segments WHERE project = ?1 AND endpoint = ?2",
+                    &params![project.as_str(), endpoint.as_str()],
+                )?;
+                row.get::<Option<Timestamp>>("since")
+            })
+            .await
+            .map_err(failed("prediction log"))
+    }
+
+    async fn rows(&self, span: Span) -> everloop_monitoring::Result<Frame> {
+        let filter = PredictionFilter {
+            event_time: span.start..span.end,
+            role: Some("live"),
+            version: None,
+        };
+        let found = self
+            .serving()
+            .labelled(self.project(), self.endpoint, &filter)
+            .await;
+        Ok(found.map_err(failed("prediction log"))?.frame)
+    }
+
+    async fn reference(&self) -> everloop_monitoring::Result<Option<Reference>> {
+        let parts = &self.controller.0.parts;
+        let champion = self
+            .controller
+            .champion(self.model)
+            .await
+            .map_err(failed("registry"))?;
+        let Some(champion) = champion else { return Ok(None) };
+        let found = parts
+            .registry
+            .version(self.project(), self.model, number_of(champion))
+            .await;
+        let found = found.map_err(failed("registry"))?;
+        let tag = found.and_then(|version| version.tags.get(PROFILE_TAG).cloned());
+        let Some(hash) = tag.and_then(|text| text.parse::<Hash>().ok()) else {
+            return Ok(None);
+        };
+        let bytes = parts
+            .objects
+            .get_bytes(&hash)
+            .await
+            .map_err(failed("training profile"))?;
+        let profile: Profile = serde_json::from_slice(&bytes).map_err(everloop_monitoring::Error::Damaged)?;
+        Ok(Some(Reference {
+            words: format!("training data of {}@{champion}", self.model),
+            profile,
+        }))
+    }
+}
