@@ -1,18 +1,29 @@
 //! The composition root: opens the stores, builds the capabilities on them, and holds them for the handlers.
 
 use everloop_access::{MIGRATIONS as ACCESS, Tokens};
-use everloop_core::{ByteSize, Clock, Code, Coded, Ids, ProjectName};
+use everloop_checks::Reports;
+use everloop_core::{ByteSize, Clock, Code, Coded, Ids, ModelName, ProjectName};
 use everloop_datasets::Datasets;
 use everloop_db::{Db, DbUrl, Migration};
 use everloop_ledger::AnchorFile;
-use everloop_objects::{Objects, ObjectsAsStore, Options, StoreUrl};
+use everloop_monitoring::Monitoring;
+use everloop_objects::{Objects, Options, StoreUrl};
+use everloop_pipelines::Pipelines;
+use everloop_project::Project;
+use everloop_registry::Registry;
+use everloop_runtime::{Limits, Model};
+use everloop_serving::{ModelSource, Serving, ServingOptions};
 use everloop_tables::{Tables, TablesOptions};
+use everloop_tracking::Tracking;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::ledger::VerificationBody;
-use crate::{ApiError, ApiResult, Metrics};
+use crate::figures::{Figures, Lags};
+use crate::project_file::ProjectFile;
+use crate::{ApiError, ApiResult, Metrics, RegisteredModels};
 
 /// How requests are let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,21 +67,40 @@ pub struct AppOptions {
 }
 
 /// The capabilities of a running program. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct App(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     options: AppOptions,
     project: ProjectName,
+    file: ProjectFile,
     db: Db,
     objects: Objects,
     tables: Tables,
     tokens: Tokens,
+    tracking: Tracking,
+    registry: Registry,
     datasets: Datasets,
+    pipelines: Pipelines,
+    models: RegisteredModels,
+    serving: Serving,
+    monitoring: Monitoring,
+    reports: Reports,
+    anchors: AnchorFile,
     metrics: Metrics,
+    lags: Lags,
+    url: OnceLock<String>,
     description: OnceLock<serde_json::Value>,
     stop: CancellationToken,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("project", &self.0.project)
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why the stores can't be opened.
@@ -94,6 +124,9 @@ pub enum OpenError {
     /// The query engine can't be made.
     #[error(transparent)]
     Tables(#[from] everloop_tables::Error),
+    /// The prediction log can't be opened.
+    #[error(transparent)]
+    Serving(#[from] everloop_serving::Error),
 }
 
 impl Coded for OpenError {
@@ -103,6 +136,7 @@ impl Coded for OpenError {
             Self::Db(error) => error.code(),
             Self::Objects(error) => error.code(),
             Self::Tables(error) => error.code(),
+            Self::Serving(error) => error.code(),
         }
     }
 
@@ -112,6 +146,7 @@ impl Coded for OpenError {
             Self::Db(error) => error.location(),
             Self::Objects(error) => error.location(),
             Self::Tables(error) => error.location(),
+            Self::Serving(error) => error.location(),
         }
     }
 
@@ -121,6 +156,7 @@ impl Coded for OpenError {
             Self::Db(error) => error.hint(),
             Self::Objects(error) => error.hint(),
             Self::Tables(error) => error.hint(),
+            Self::Serving(error) => error.hint(),
         }
     }
 }
@@ -134,6 +170,10 @@ pub fn migrations() -> Vec<Migration> {
         everloop_tracking::MIGRATIONS,
         everloop_registry::MIGRATIONS,
         everloop_datasets::MIGRATIONS,
+        everloop_checks::MIGRATIONS,
+        everloop_pipelines::MIGRATIONS,
+        everloop_serving::MIGRATIONS,
+        everloop_monitoring::MIGRATIONS,
     ]
     .concat()
 }
@@ -157,21 +197,104 @@ impl App {
         let store_options = Options::new(options.ids.clone()).with_env(options.environment.iter().cloned());
         let objects = Objects::open(&store, &store_options).await?;
         let tables = open_tables(&options, &objects)?;
-        let clock = options.clock.clone();
-        let tokens = Tokens::new(db.clone(), clock.clone(), project.clone());
-        let datasets = Datasets::new(db.clone(), clock, objects.clone(), tables.clone());
-        Ok(Self(Arc::new(Inner {
+        Self::build(options, project, db, objects, tables).await
+    }
+
+    /// The capabilities on open stores.
+    async fn build(
+        options: AppOptions,
+        project: ProjectName,
+        db: Db,
+        objects: Objects,
+        tables: Tables,
+    ) -> Result<Self, OpenError> {
+        let (clock, ids) = (options.clock.clone(), options.ids.clone());
+        let tracking = Tracking {
+            db: db.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            objects: objects.clone(),
+        };
+        let registry = Registry {
+            db: db.clone(),
+            clock: clock.clone(),
+        };
+        let models = RegisteredModels::new(registry.clone(), objects.clone());
+        let serving = Serving::open(
+            db.clone(),
+            clock.clone(),
+            ids,
+            objects.clone(),
+            tables.clone(),
+            Arc::new(models.clone()),
+            ServingOptions::new(options.home.join("predictions")),
+        )
+        .await?;
+        let datasets = Datasets::new(db.clone(), clock.clone(), objects.clone(), tables.clone());
+        let app = Self(Arc::new(Inner {
+            file: ProjectFile::new(&options.root),
+            tokens: Tokens::new(db.clone(), clock.clone(), project.clone()),
+            pipelines: Pipelines {
+                db: db.clone(),
+                clock: clock.clone(),
+                ids: options.ids.clone(),
+                objects: objects.clone(),
+                tables: tables.clone(),
+                tracking: tracking.clone(),
+                datasets: datasets.clone(),
+                logs: options.home.join("logs"),
+            },
+            url: OnceLock::new(),
+            monitoring: Monitoring::new(db.clone(), tables.clone()),
+            reports: Reports::new(db.clone()),
+            anchors: AnchorFile::new(options.home.join("ledger.anchors")),
+            metrics: Metrics::default(),
+            lags: Lags::default(),
+            description: OnceLock::new(),
+            stop: CancellationToken::new(),
             options,
             project,
             db,
             objects,
             tables,
-            tokens,
+            tracking,
+            registry,
             datasets,
-            metrics: Metrics::default(),
-            description: OnceLock::new(),
-            stop: CancellationToken::new(),
-        })))
+            models,
+            serving,
+        }));
+        app.register_figures();
+        // A file that is wrong stops nobody from looking at the rest.
+        if let Err(error) = app.project_file(app.default_project()).await {
+            tracing::info!(problem = error.public_message(), "no project file in use");
+        }
+        Ok(app)
+    }
+
+    fn register_figures(&self) {
+        let figures = Figures {
+            db: self.0.db.clone(),
+            serving: self.0.serving.clone(),
+            lags: Arc::clone(&self.0.lags),
+        };
+        self.0
+            .metrics
+            .register(|registry| registry.register_collector(Box::new(figures)));
+    }
+
+    pub(crate) fn options(&self) -> &AppOptions {
+        &self.0.options
+    }
+
+    /// Says where this program answers, so that stages find it. The first call counts.
+    pub fn listening_at(&self, url: &str) {
+        let _ = self.0.url.set(url.to_owned());
+    }
+
+    /// Where this program answers, once it does.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.0.url.get().map(String::as_str)
     }
 
     /// How requests are let in.
@@ -234,6 +357,111 @@ impl App {
         &self.0.datasets
     }
 
+    /// Experiments and runs.
+    #[must_use]
+    pub fn tracking(&self) -> &Tracking {
+        &self.0.tracking
+    }
+
+    /// Registered models.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Pipeline runs.
+    #[must_use]
+    pub fn pipelines(&self) -> &Pipelines {
+        &self.0.pipelines
+    }
+
+    /// Endpoints, predictions and feedback.
+    #[must_use]
+    pub fn serving(&self) -> &Serving {
+        &self.0.serving
+    }
+
+    /// The watch over endpoints.
+    #[must_use]
+    pub fn monitoring(&self) -> &Monitoring {
+        &self.0.monitoring
+    }
+
+    /// Kept reports of checks.
+    #[must_use]
+    pub fn reports(&self) -> &Reports {
+        &self.0.reports
+    }
+
+    /// The files of registered versions.
+    #[must_use]
+    pub fn models(&self) -> &RegisteredModels {
+        &self.0.models
+    }
+
+    /// The project file as it was valid last; none before that.
+    #[must_use]
+    pub fn known_project(&self) -> Option<Arc<Project>> {
+        self.0.file.known()
+    }
+
+    /// The project file as it is now, read again when it has changed.
+    ///
+    /// # Errors
+    /// When it is not there, or with everything that is wrong with it.
+    pub async fn project_file(&self, project: &ProjectName) -> ApiResult<Arc<Project>> {
+        self.root(project)?;
+        let (app, name) = (self.clone(), project.clone());
+        tokio::task::spawn_blocking(move || app.0.file.read(&name))
+            .await
+            .map_err(|error| ApiError::new(Code::Internal, error.to_string()))?
+    }
+
+    /// Refuses a version that can't be loaded, before a route names it.
+    ///
+    /// # Errors
+    /// When its files are not there or no model.
+    pub(crate) async fn try_loading(
+        &self,
+        project: &ProjectName,
+        model: &ModelName,
+        version: u32,
+    ) -> ApiResult<()> {
+        let refused = |problem: String| {
+            ApiError::new(
+                Code::FailedPrecondition,
+                format!("version {version} of model \"{model}\" can't be loaded: {problem}"),
+            )
+        };
+        let source = &self.0.models;
+        let files = source.files(project, model, u64::from(version)).await;
+        let files = files.map_err(refused)?;
+        let loaded = tokio::task::spawn_blocking(move || Model::load(&files, &Limits::default()).map(drop));
+        match loaded.await {
+            Ok(outcome) => outcome.map_err(|error| refused(error.to_string())),
+            Err(error) => Err(refused(error.to_string())),
+        }
+    }
+
+    /// Answers when the stores can be reached.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn reach_stores(&self) -> ApiResult<()> {
+        let one = |tx: &mut everloop_db::Tx<'_>| tx.query_one("SELECT 1 AS one", &[]).map(drop);
+        Ok(self.db().read(one).await?)
+    }
+
+    /// Reads how far the ledger's consumers are behind, for the next scrape.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn read_lags(&self) -> ApiResult<()> {
+        let lags = self.db().read(everloop_ledger::lags).await?;
+        *self.0.lags.lock().unwrap_or_else(PoisonError::into_inner) = lags;
+        Ok(())
+    }
+
     /// Figures for Prometheus.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
@@ -272,7 +500,7 @@ impl App {
     /// The file of ledger anchors, beside the store and outside the database.
     #[must_use]
     pub fn anchors(&self) -> AnchorFile {
-        AnchorFile::new(self.0.options.home.join("ledger.anchors"))
+        self.0.anchors.clone()
     }
 
     pub(crate) async fn verify_ledger(&self) -> ApiResult<VerificationBody> {
@@ -296,10 +524,7 @@ fn open_tables(options: &AppOptions, objects: &Objects) -> Result<Tables, OpenEr
     if let Some(threads) = options.threads {
         limits.threads = threads;
     }
-    let tables = Tables::new(limits)?;
-    let url = url::Url::parse("everloop://objects").expect("a constant address");
-    tables.register_store(&url, Arc::new(ObjectsAsStore::new(objects.clone())));
-    Ok(tables)
+    Ok(Tables::new(limits)?.with_objects(objects.clone()))
 }
 
 /// Only its owner may look into the home folder: it holds data and the ledger.

@@ -7,18 +7,31 @@ use everloop_core::{Code, Coded};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::dialect::Dialect;
+
 tokio::task_local! {
-    /// The id of the request being answered; set by the guard around every handler.
-    pub(crate) static REQUEST_ID: String;
+    /// The request being answered; set by the guard around every handler.
+    pub(crate) static REQUEST: Answering;
+}
+
+/// What an error must know of the request it answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Answering {
+    /// The request's id.
+    pub(crate) id: String,
+    /// The dialect that the caller speaks.
+    pub(crate) dialect: Dialect,
 }
 
 /// The result of a handler.
 pub type ApiResult<T> = Result<T, ApiError>;
 
-/// A failure on its way to a caller of our own API.
+/// A failure on its way to a caller.
 #[derive(Debug, Clone)]
 pub struct ApiError {
     code: Code,
+    /// Set where HTTP tells more apart than the house's codes do.
+    status: Option<StatusCode>,
     message: String,
     location: Option<String>,
     hint: Option<String>,
@@ -54,6 +67,7 @@ impl ApiError {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
+            status: None,
             message: message.into(),
             location: None,
             hint: None,
@@ -67,6 +81,24 @@ impl ApiError {
         self
     }
 
+    /// Says where.
+    #[must_use]
+    pub fn with_location(mut self, location: impl Into<String>) -> Self {
+        self.location = Some(location.into());
+        self
+    }
+
+    /// The body holds more than `most` bytes.
+    #[must_use]
+    pub fn too_large(most: usize) -> Self {
+        let mut error = Self::new(
+            Code::ResourceExhausted,
+            format!("the body holds more than {most} bytes"),
+        );
+        error.status = Some(StatusCode::PAYLOAD_TOO_LARGE);
+        error.with_hint("send less at a time")
+    }
+
     /// The request itself is wrong.
     #[must_use]
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -77,6 +109,18 @@ impl ApiError {
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        self.location.as_deref()
+    }
+
+    /// How to mend it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// What failed. Failures of ours are told in general words; the log has the particulars.
@@ -93,7 +137,20 @@ impl ApiError {
     /// The HTTP status of this error.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        status_of(self.code)
+        self.status.unwrap_or_else(|| status_of(self.code))
+    }
+
+    /// The answer in our own dialect.
+    pub(crate) fn envelope(self) -> Response {
+        let status = self.status();
+        let body = ErrorBody {
+            code: self.code.as_str(),
+            message: self.public_message(),
+            location: self.location,
+            hint: self.hint,
+            request_id: request_id(),
+        };
+        (status, Json(ErrorEnvelope { error: body })).into_response()
     }
 }
 
@@ -101,6 +158,7 @@ impl<E: Coded> From<E> for ApiError {
     fn from(error: E) -> Self {
         Self {
             code: error.code(),
+            status: None,
             message: error.to_string(),
             location: error.location(),
             hint: error.hint(),
@@ -111,20 +169,14 @@ impl<E: Coded> From<E> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         log(self.code, &self.message);
-        let body = ErrorBody {
-            code: self.code.as_str(),
-            message: self.public_message(),
-            location: self.location,
-            hint: self.hint,
-            request_id: request_id(),
-        };
-        (status_of(self.code), Json(ErrorEnvelope { error: body })).into_response()
+        let dialect = REQUEST.try_with(|request| request.dialect).unwrap_or_default();
+        dialect.refuse(self)
     }
 }
 
 /// The id of the request being answered; empty outside a request.
 pub(crate) fn request_id() -> String {
-    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+    REQUEST.try_with(|request| request.id.clone()).unwrap_or_default()
 }
 
 pub(crate) fn log(code: Code, message: &str) {

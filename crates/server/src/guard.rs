@@ -10,7 +10,8 @@ use everloop_core::{Actor, Code, ProjectName, RunId};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::REQUEST_ID;
+use crate::dialect::Dialect;
+use crate::error::{Answering, REQUEST};
 use crate::metrics::RouteMetrics;
 use crate::{ApiError, App, Mode};
 
@@ -63,6 +64,7 @@ pub(crate) struct Guard {
     app: App,
     permission: Permission,
     changes: bool,
+    dialect: Dialect,
     metrics: RouteMetrics,
 }
 
@@ -74,6 +76,7 @@ impl Guard {
             app,
             permission,
             changes,
+            dialect: Dialect::of(path),
             metrics,
         }
     }
@@ -154,8 +157,12 @@ pub(crate) async fn guard(keeper: Arc<Guard>, mut request: Request, next: Next) 
     let id = request_id(&keeper.app, request.headers());
     let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
     let in_flight = keeper.metrics.enter();
-    let mut response = REQUEST_ID
-        .scope(id, async {
+    let answering = Answering {
+        id,
+        dialect: keeper.dialect,
+    };
+    let mut response = REQUEST
+        .scope(answering, async {
             // Put there by an in-process caller; the network can't reach a request's extensions.
             let in_process = request.extensions().get::<Principal>().cloned();
             match keeper.admit(request.uri(), request.headers(), in_process).await {

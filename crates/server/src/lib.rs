@@ -8,20 +8,30 @@
 
 pub mod api;
 mod app;
+mod background;
+mod dialect;
 mod error;
+mod extract;
+mod figures;
 mod guard;
 mod listen;
 mod metrics;
+mod model_source;
 mod openapi;
+mod project_file;
 mod routes;
+mod stages;
 mod system;
 
 pub use app::{App, AppOptions, Mode, OpenError, migrations};
+pub use background::Background;
 pub use error::{ApiError, ApiResult, ErrorBody, ErrorEnvelope, status_of};
 pub use guard::{Caller, PROJECT_HEADER, REQUEST_ID_HEADER};
 pub use listen::{ListenError, Listener, Tls, serve};
 pub use metrics::Metrics;
+pub use model_source::RegisteredModels;
 pub use openapi::describe;
+pub use project_file::PROJECT_FILE;
 pub use routes::{Doc, RouteInfo, Routes};
 
 use axum::Router;

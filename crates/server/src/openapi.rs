@@ -18,7 +18,9 @@ pub fn describe(routes: &[RouteInfo]) -> Value {
     let mut paths = Map::new();
     for route in routes.iter().filter(|route| route.path.starts_with("/api/v1")) {
         let operation = operation(route, &mut generator, failure.as_value());
-        let item = paths.entry(route.path).or_insert_with(|| json!({}));
+        let item = paths
+            .entry(route.path.replace("{*", "{"))
+            .or_insert_with(|| json!({}));
         item[route.method.as_str().to_lowercase()] = operation;
     }
     json!({

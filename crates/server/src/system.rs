@@ -1,6 +1,5 @@
 //! Routes about the server itself: is it alive, can it work, what does it measure, what does it offer.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -8,6 +7,7 @@ use everloop_access::{Permission, Resource};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::extract::Json;
 use crate::routes::{Doc, Routes};
 use crate::{ApiError, ApiResult, App};
 
@@ -57,9 +57,7 @@ async fn health() -> Json<Health> {
 }
 
 async fn ready(State(app): State<App>) -> ApiResult<Json<Health>> {
-    app.db()
-        .read(|tx| tx.query_one("SELECT 1 AS one", &[]).map(|_| ()))
-        .await?;
+    app.reach_stores().await?;
     Ok(Json(Health { status: "ready" }))
 }
 
@@ -67,9 +65,10 @@ async fn version() -> Response {
     (json_type(), env!("CARGO_PKG_VERSION")).into_response()
 }
 
-async fn metrics(State(app): State<App>) -> Response {
+async fn metrics(State(app): State<App>) -> ApiResult<Response> {
+    app.read_lags().await?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], app.metrics().encode()).into_response()
+    Ok(([(header::CONTENT_TYPE, kind)], app.metrics().encode()).into_response())
 }
 
 async fn openapi(State(app): State<App>) -> Json<serde_json::Value> {

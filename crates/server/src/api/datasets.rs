@@ -1,7 +1,6 @@
 //! `/api/v1/datasets`: what data there is, in which versions, and what changed between them.
 
-use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use everloop_access::{Permission, Resource};
 use everloop_core::DatasetName;
 use everloop_datasets::{Dataset, Diff, Overwrite, Selector, Spec, Version};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::{LARGEST_PAGE, Time};
+use crate::extract::{Json, Path, Query};
 use crate::routes::{Doc, Routes};
 use crate::{ApiError, ApiResult, App, Caller};
 

@@ -1,7 +1,6 @@
 //! `/api/v1/ledger` in pages, `/api/v1/events` as it happens, and whether the chain holds.
 
-use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event as SseEvent, KeepAlive};
 use everloop_access::{Permission, Resource};
@@ -13,6 +12,7 @@ use serde_json::Value;
 use std::convert::Infallible;
 
 use crate::api::{LARGEST_PAGE, Time};
+use crate::extract::{Json, Query};
 use crate::routes::{Doc, Routes};
 use crate::{ApiResult, App, Caller};
 

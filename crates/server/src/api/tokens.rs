@@ -1,13 +1,13 @@
 //! `/api/v1/tokens`: who else may use this server.
 
-use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use everloop_access::{NewToken, Permission, Resource, Role, Token, TokenScope};
 use everloop_core::{ProjectName, parse_duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Done, Time};
+use crate::extract::{Json, Path};
 use crate::routes::{Doc, Routes};
 use crate::{ApiError, ApiResult, App, Caller};
 
