@@ -29,10 +29,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let target = test.get(target).ok_or("no target in the test rows")?.to_numbers();
     let scores = prediction.main_score();
     println!("{:?}", trained.summary);
-    println!("trained in {seconds:.2} s, predicted {} rows in {predicting:.3} s", test.rows());
-    println!("test log loss {:.5}, AUC {:.5}", log_loss(&target, &scores), auc(&target, &scores));
+    println!(
+        "trained in {seconds:.2} s, predicted {} rows in {predicting:.3} s",
+        test.rows()
+    );
+    println!(
+        "test log loss {:.5}, AUC {:.5}",
+        log_loss(&target, &scores),
+        auc(&target, &scores)
+    );
     for one in trained.importance().iter().take(8) {
-        println!("  {:16} {:10.1} {:6}", one.feature, one.gain.unwrap_or(0.0), one.splits);
+        println!(
+            "  {:16} {:10.1} {:6}",
+            one.feature,
+            one.gain.unwrap_or(0.0),
+            one.splits
+        );
     }
     trained.to_files(Some(&test))?.to_dir(Path::new(out))?;
     Ok(())
@@ -65,8 +77,10 @@ fn read(path: &str) -> Result<Frame, Box<dyn Error>> {
 }
 
 fn values(cells: &[Option<&str>]) -> Values {
-    let numbers: Result<Vec<f64>, _> =
-        cells.iter().map(|cell| cell.map_or(Ok(f64::NAN), str::parse)).collect();
+    let numbers: Result<Vec<f64>, _> = cells
+        .iter()
+        .map(|cell| cell.map_or(Ok(f64::NAN), str::parse))
+        .collect();
     match numbers {
         Ok(numbers) => Values::Float(numbers),
         Err(_) => Values::Text(cells.iter().map(|cell| cell.map(str::to_owned)).collect()),
@@ -74,7 +88,8 @@ fn values(cells: &[Option<&str>]) -> Values {
 }
 
 fn log_loss(target: &[f64], scores: &[f64]) -> f64 {
-    let one = |(target, score): (&f64, &f64)| -(if *target > 0.5 { *score } else { 1.0 - score }).max(1e-15).ln();
+    let one =
+        |(target, score): (&f64, &f64)| -(if *target > 0.5 { *score } else { 1.0 - score }).max(1e-15).ln();
     target.iter().zip(scores).map(one).sum::<f64>() / target.len() as f64
 }
 

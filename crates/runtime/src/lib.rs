@@ -12,6 +12,7 @@ mod files;
 mod format;
 mod lightgbm;
 mod limits;
+mod math;
 mod mlmodel;
 mod model;
 mod onnx;

@@ -27,7 +27,7 @@ impl Default for Limits {
             total_bytes: 2 << 30,
             files: 10_000,
             trees: 100_000,
-            nodes: 50_000_000,
+            nodes: 10_000_000,
             depth: 10_000,
             width: 1_000_000,
             elements: 1 << 28,

@@ -19,7 +19,9 @@ use crate::limits::Limits;
 use crate::prediction::{PREDICTION, probability_column};
 use crate::signature::Kind;
 use crate::task::{Label, Task};
-use crate::trees::{AnyTrees, Builder, Encoding, Link, LoadedTrees, SplitKind, Tree, TreeModel, TreeNode, Vocabulary};
+use crate::trees::{
+    AnyTrees, Builder, Encoding, Link, LoadedTrees, Split, SplitKind, Tree, TreeModel, TreeNode, Vocabulary,
+};
 use prost::Message as _;
 
 const PRODUCER: &str = "everloop";
@@ -73,8 +75,10 @@ pub(crate) fn load(path: &str, bytes: &[u8], limits: &Limits) -> Result<Option<L
         return Ok(None);
     };
     let mut builder = Builder::new(path, super::FORMAT, limits, own.columns.len(), own.base.clone())?;
-    for tree in &own.trees {
-        builder.add(tree)?;
+    for tree in own.trees {
+        let kind = |feature: usize| own.columns.get(feature).map(|column| &column.kind);
+        let is_category = |feature: usize| matches!(kind(feature), Some(OwnKind::Category(_)));
+        builder.add(&folded(tree, is_category))?;
     }
     let link = match own.task.classes().len() {
         0 => Link::Identity,
@@ -106,15 +110,91 @@ pub(crate) fn load(path: &str, bytes: &[u8], limits: &Limits) -> Result<Option<L
     }))
 }
 
+/// Most links of a chain: codes are bins.
+const MAX_LINKS: usize = 256;
+
+/// The tree with each chain of comparisons of one category as one test for members of a set.
+fn folded(mut tree: Tree<f32>, is_category: impl Fn(usize) -> bool) -> Tree<f32> {
+    let sets: Vec<Option<TreeNode<f32>>> = (0..tree.nodes.len())
+        .map(|place| fold(&tree.nodes, place, &is_category))
+        .collect();
+    // Only what the root reaches is kept, so the further links of a chain vanish.
+    for (node, set) in tree.nodes.iter_mut().zip(sets) {
+        if let Some(set) = set {
+            *node = set;
+        }
+    }
+    tree
+}
+
+/// The set that the chain from `place` on tests for: codes up to the first threshold go to its child, those up to the
+/// second to the second's, and the rest to the end of the chain; in all there are two children.
+fn fold(nodes: &[TreeNode<f32>], place: usize, is_category: impl Fn(usize) -> bool) -> Option<TreeNode<f32>> {
+    let link = |place: usize| match nodes.get(place)? {
+        TreeNode::Split(split) => match split.kind {
+            SplitKind::AtMost(threshold) => Some((split, threshold)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let (head, _) = link(place)?;
+    if !is_category(head.feature) {
+        return None;
+    }
+    let yes = head.yes;
+    let mut members = vec![0_u32; MAX_LINKS / 32];
+    let (mut at, mut code, mut no, mut missing) = (place, 0, None, None);
+    for _ in 0..MAX_LINKS {
+        let Some((split, threshold)) = link(at).filter(|(split, _)| split.feature == head.feature) else {
+            break;
+        };
+        // Before the second child is known, any other child is it; after, a third one ends the chain.
+        if split.yes != yes && *no.get_or_insert(split.yes) != split.yes {
+            break;
+        }
+        while code < MAX_LINKS && (code as f32) <= threshold {
+            members[code / 32] |= u32::from(split.yes == yes) << (code % 32);
+            code += 1;
+        }
+        if split.missing_yes {
+            missing.get_or_insert(split.yes);
+        }
+        at = split.no;
+    }
+    // The chain must end in one of the two, and be worth folding.
+    if at == yes {
+        (code..MAX_LINKS).for_each(|code| members[code / 32] |= 1 << (code % 32));
+    } else if *no.get_or_insert(at) != at {
+        return None;
+    }
+    let no = no?;
+    (head.no != no).then(|| {
+        TreeNode::Split(Split {
+            feature: head.feature,
+            kind: SplitKind::Member(members),
+            yes,
+            no,
+            missing_yes: missing.unwrap_or(at) == yes,
+        })
+    })
+}
+
 fn encoded_graph(proto: &ModelProto) -> Vec<u8> {
-    proto.graph.as_ref().map(GraphProto::encode_to_vec).unwrap_or_default()
+    proto
+        .graph
+        .as_ref()
+        .map(GraphProto::encode_to_vec)
+        .unwrap_or_default()
 }
 
 /// Takes a graph apart, as far as it looks like one of ours.
 fn parts(proto: &ModelProto) -> Option<Own> {
     let graph = proto.graph.as_ref()?;
     let metadata = |key: &str| {
-        let entry = proto.metadata_props.iter().find(|entry| entry.key.as_deref() == Some(key))?;
+        let entry = proto
+            .metadata_props
+            .iter()
+            .find(|entry| entry.key.as_deref() == Some(key))?;
         entry.value.as_deref()
     };
     let task = match metadata(TASK_KEY)? {
@@ -125,7 +205,10 @@ fn parts(proto: &ModelProto) -> Option<Own> {
         _ => return None,
     };
     let columns: Option<Vec<OwnColumn>> = graph.input.iter().map(|input| column(graph, input)).collect();
-    let ensemble = graph.node.iter().find(|node| node.op_type.as_deref() == Some("TreeEnsembleRegressor"))?;
+    let ensemble = graph
+        .node
+        .iter()
+        .find(|node| node.op_type.as_deref() == Some("TreeEnsembleRegressor"))?;
     let attributes = Attributes(ensemble);
     let columns = columns?;
     let gains: Vec<f64> = serde_json::from_str(metadata(GAINS_KEY)?).ok()?;
@@ -188,11 +271,22 @@ fn graph(own: &Own) -> GraphProto {
     let mut features = Vec::with_capacity(own.columns.len());
     for (index, column) in own.columns.iter().enumerate() {
         let value = writer.column(index, column);
-        features.push(writer.node("Reshape", &[&value, &column_shape], &format!("everloop:feature_{index}"), vec![]));
+        features.push(writer.node(
+            "Reshape",
+            &[&value, &column_shape],
+            &format!("everloop:feature_{index}"),
+            vec![],
+        ));
     }
     let inputs: Vec<&str> = features.iter().map(String::as_str).collect();
     let table = writer.node("Concat", &inputs, "everloop:features", vec![int("axis", 1)]);
-    let sums = writer.node_in(ML, "TreeEnsembleRegressor", &[&table], "everloop:sums", ensemble(own));
+    let sums = writer.node_in(
+        ML,
+        "TreeEnsembleRegressor",
+        &[&table],
+        "everloop:sums",
+        ensemble(own),
+    );
     match own.task.classes() {
         [] => {
             writer.node("Reshape", &[&sums, &flat_shape], PREDICTION, vec![]);
@@ -225,7 +319,14 @@ impl Writer {
         self.node_in("", kind, inputs, output, attributes)
     }
 
-    fn node_in(&mut self, domain: &str, kind: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> String {
+    fn node_in(
+        &mut self,
+        domain: &str,
+        kind: &str,
+        inputs: &[&str],
+        output: &str,
+        attribute: Vec<AttributeProto>,
+    ) -> String {
         self.graph.node.push(NodeProto {
             input: inputs.iter().map(|input| (*input).to_owned()).collect(),
             output: vec![output.to_owned()],
@@ -253,7 +354,10 @@ impl Writer {
             OwnKind::Category(names) => {
                 let codes: Vec<f32> = (0..names.len()).map(|code| code as f32).collect();
                 let pairs = vec![
-                    texts("keys_strings", names.iter().map(|name| name.clone().into_bytes()).collect()),
+                    texts(
+                        "keys_strings",
+                        names.iter().map(|name| name.clone().into_bytes()).collect(),
+                    ),
                     floats("values_floats", codes),
                     float("default_float", f32::NAN),
                 ];
@@ -268,7 +372,12 @@ impl Writer {
         let zero = self.constant(single("everloop:zero", 0.0));
         let sums = self.node("Reshape", &[sums, flat], "everloop:sum", vec![]);
         let positive = self.node("Greater", &[&sums, &zero], "everloop:positive", vec![]);
-        let place = self.node("Cast", &[&positive], "everloop:place", vec![int("to", i64::from(proto::TYPE_INT64))]);
+        let place = self.node(
+            "Cast",
+            &[&positive],
+            "everloop:place",
+            vec![int("to", i64::from(proto::TYPE_INT64))],
+        );
         self.label(&place, &[first.clone(), second.clone()]);
         let high = self.node("Sigmoid", &[&sums], &probability_column(second), vec![]);
         let low = self.node("Sub", &[&one, &high], &probability_column(first), vec![]);
@@ -278,7 +387,12 @@ impl Writer {
 
     /// Probabilities and the class of several: the first of the largest sum.
     fn classes(&mut self, sums: &str, classes: &[Label]) {
-        let place = self.node("ArgMax", &[sums], "everloop:place", vec![int("axis", 1), int("keepdims", 0)]);
+        let place = self.node(
+            "ArgMax",
+            &[sums],
+            "everloop:place",
+            vec![int("axis", 1), int("keepdims", 0)],
+        );
         self.label(&place, classes);
         let probabilities = self.node("Softmax", &[sums], "everloop:probabilities", vec![int("axis", 1)]);
         for (index, class) in classes.iter().enumerate() {
@@ -310,7 +424,10 @@ fn labels(classes: &[Label]) -> (i32, TensorProto) {
     };
     if classes.iter().any(is_text) {
         let tensor = TensorProto {
-            string_data: classes.iter().map(|label| label.to_string().into_bytes()).collect(),
+            string_data: classes
+                .iter()
+                .map(|label| label.to_string().into_bytes())
+                .collect(),
             ..tensor(name, &size, proto::TYPE_STRING)
         };
         return (proto::TYPE_STRING, tensor);
@@ -428,7 +545,14 @@ impl Arrays {
                     _ => f32::NAN,
                 };
                 let (yes, no) = (split.yes as i64, split.no as i64);
-                ("BRANCH_LEQ", split.feature as i64, threshold, yes, no, i64::from(split.missing_yes))
+                (
+                    "BRANCH_LEQ",
+                    split.feature as i64,
+                    threshold,
+                    yes,
+                    no,
+                    i64::from(split.missing_yes),
+                )
             }
             TreeNode::Leaf(_) | TreeNode::Leaves(_) => ("LEAF", 0, 0.0, 0, 0, 0),
         };

@@ -34,21 +34,6 @@ pub(super) enum Type {
     Text,
 }
 
-/// Runs one expression over the vector inside `$data`, whatever its kind, and wraps the result in the same kind.
-macro_rules! map_data {
-    ($data:expr, $values:ident => $result:expr) => {
-        match $data {
-            $crate::onnx::tensor::Data::F32($values) => $crate::onnx::tensor::Data::F32($result),
-            $crate::onnx::tensor::Data::F64($values) => $crate::onnx::tensor::Data::F64($result),
-            $crate::onnx::tensor::Data::I32($values) => $crate::onnx::tensor::Data::I32($result),
-            $crate::onnx::tensor::Data::I64($values) => $crate::onnx::tensor::Data::I64($result),
-            $crate::onnx::tensor::Data::Bool($values) => $crate::onnx::tensor::Data::Bool($result),
-            $crate::onnx::tensor::Data::Text($values) => $crate::onnx::tensor::Data::Text($result),
-        }
-    };
-}
-pub(super) use map_data;
-
 impl Type {
     /// The kind that holds values of an ONNX element type.
     pub(super) fn from_onnx(code: i32) -> Option<Self> {
@@ -107,9 +92,7 @@ impl Tensor {
 
     /// The elements at `places`, in that order.
     pub(super) fn pick(&self, shape: Vec<usize>, places: &[usize]) -> OpResult<Self> {
-        let data =
-            map_data!(&self.data, values => places.iter().map(|place| values[*place].clone()).collect());
-        Self::new(shape, data)
+        Self::new(shape, self.data.pick(places))
     }
 
     /// Whole numbers, such as axes, shapes and indices.
@@ -213,6 +196,21 @@ pub(super) fn to_text(bytes: &[u8]) -> OpResult<String> {
 }
 
 impl Data {
+    /// The elements at `places`, in that order.
+    pub(super) fn pick(&self, places: &[usize]) -> Self {
+        fn chosen<T: Clone>(values: &[T], places: &[usize]) -> Vec<T> {
+            places.iter().map(|place| values[*place].clone()).collect()
+        }
+        match self {
+            Self::F32(values) => Self::F32(chosen(values, places)),
+            Self::F64(values) => Self::F64(chosen(values, places)),
+            Self::I32(values) => Self::I32(chosen(values, places)),
+            Self::I64(values) => Self::I64(chosen(values, places)),
+            Self::Bool(values) => Self::Bool(chosen(values, places)),
+            Self::Text(values) => Self::Text(chosen(values, places)),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
             Self::F32(values) => values.len(),

@@ -68,7 +68,11 @@ impl ColumnKind {
             Self::Numbers { cuts, .. } => (0..values.len())
                 .map(|row| {
                     let value = values.number(row) as f32;
-                    if value.is_nan() { missing } else { cuts.partition_point(|cut| *cut < value) as u8 }
+                    if value.is_nan() {
+                        missing
+                    } else {
+                        cuts.partition_point(|cut| *cut < value) as u8
+                    }
                 })
                 .collect(),
             Self::Categories { names } => {
@@ -80,7 +84,9 @@ impl ColumnKind {
                         let bin = |row: &u32| own.get(*row as usize).copied().unwrap_or(missing);
                         codes.iter().map(bin).collect()
                     }
-                    _ => (0..values.len()).map(|row| values.text(row).map_or(missing, code)).collect(),
+                    _ => (0..values.len())
+                        .map(|row| values.text(row).map_or(missing, code))
+                        .collect(),
                 }
             }
         }
@@ -120,7 +126,11 @@ fn cuts(values: &Values, bins: usize, seed: u64) -> Vec<f32> {
 /// A number from `low` on and below `high`, half-way where floats allow.
 fn between(low: f32, high: f32) -> f32 {
     let middle = low + (high - low) / 2.0;
-    if middle.is_finite() && low <= middle && middle < high { middle } else { low }
+    if middle.is_finite() && low <= middle && middle < high {
+        middle
+    } else {
+        low
+    }
 }
 
 /// The texts worth telling apart, ordered by their average target; texts of the same average by name.

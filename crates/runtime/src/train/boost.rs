@@ -56,15 +56,24 @@ pub(super) fn boost(
         if judged < best.0 - least || progress.validation_loss.is_none() || iteration == 1 {
             best = (judged, iteration);
         }
-        let patience = options.early_stopping.as_ref().map_or(u32::MAX, |stop| stop.rounds);
+        let patience = options
+            .early_stopping
+            .as_ref()
+            .map_or(u32::MAX, |stop| stop.rounds);
         if iteration - best.1 >= patience || !grown {
             break;
         }
     }
     // Without early stopping every iteration counts, held-out rows or not.
     let last = boosting.history.len() as u32;
-    let best_iteration = if options.early_stopping.is_some() { best.1 } else { last };
-    boosting.trees.truncate(best_iteration as usize * objective.outputs());
+    let best_iteration = if options.early_stopping.is_some() {
+        best.1
+    } else {
+        last
+    };
+    boosting
+        .trees
+        .truncate(best_iteration as usize * objective.outputs());
     Boosted {
         start: boosting.start,
         trees: boosting.trees,
@@ -91,7 +100,12 @@ struct Boosting<'a> {
 }
 
 impl<'a> Boosting<'a> {
-    fn new(table: &'a Table, held: Option<&'a Table>, objective: Objective, options: &'a TrainOptions) -> Self {
+    fn new(
+        table: &'a Table,
+        held: Option<&'a Table>,
+        objective: Objective,
+        options: &'a TrainOptions,
+    ) -> Self {
         let start = objective.start(&table.labels);
         let held_rows = held.map_or(0, Table::rows);
         let mut boosting = Self {
@@ -113,11 +127,15 @@ impl<'a> Boosting<'a> {
     }
 
     fn derive(&mut self) {
-        self.loss = self.objective.derive(&self.table.labels, &self.scores, &mut self.gradients);
+        self.loss = self
+            .objective
+            .derive(&self.table.labels, &self.scores, &mut self.gradients);
     }
 
     fn progress(&self, iteration: u32) -> Progress {
-        let held = self.held.map(|held| self.objective.loss(&held.labels, &self.held_scores));
+        let held = self
+            .held
+            .map(|held| self.objective.loss(&held.labels, &self.held_scores));
         Progress {
             iteration,
             iterations: self.options.iterations,
@@ -145,7 +163,8 @@ impl<'a> Boosting<'a> {
             };
             let scores = &mut self.scores;
             let tree = self.ground.grow(&seeds, &sampled, |value, rows| {
-                rows.iter().for_each(|row| scores[*row as usize * outputs + output] += value);
+                rows.iter()
+                    .for_each(|row| scores[*row as usize * outputs + output] += value);
             });
             if sampled.len() < rows {
                 add_unsampled(&tree, self.table, &sampled, scores, (outputs, output));
@@ -167,7 +186,10 @@ fn drawn(random: &mut Pcg64Mcg, count: usize, share: f64) -> Vec<u32> {
         return (0..count as u32).collect();
     }
     let amount = ((count as f64 * share).round() as usize).clamp(1, count);
-    let mut drawn: Vec<u32> = sample(random, count, amount).iter().map(|index| index as u32).collect();
+    let mut drawn: Vec<u32> = sample(random, count, amount)
+        .iter()
+        .map(|index| index as u32)
+        .collect();
     drawn.sort_unstable();
     drawn
 }
@@ -183,7 +205,13 @@ fn add(tree: &Grown, table: &Table, scores: &mut [f32], (outputs, output): (usiz
 }
 
 /// Adds a tree to the scores of the rows that it was not grown on.
-fn add_unsampled(tree: &Grown, table: &Table, sampled: &[u32], scores: &mut [f32], (outputs, output): (usize, usize)) {
+fn add_unsampled(
+    tree: &Grown,
+    table: &Table,
+    sampled: &[u32],
+    scores: &mut [f32],
+    (outputs, output): (usize, usize),
+) {
     let blocks = scores.par_chunks_mut(BLOCK * outputs).enumerate();
     blocks.for_each(|(block, scores)| {
         let first = block * BLOCK;

@@ -97,7 +97,10 @@ impl PartialOrd for Open {
 /// Greatest gain first, then the older node.
 impl Ord for Open {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.split.gain.total_cmp(&other.split.gain).then(other.node.cmp(&self.node))
+        self.split
+            .gain
+            .total_cmp(&other.split.gain)
+            .then(other.node.cmp(&self.node))
     }
 }
 
@@ -110,7 +113,12 @@ pub(super) struct Seeds<'a> {
 
 impl Ground {
     /// Grows a tree on `rows`, and tells the rows of each leaf by `on_leaf(value, rows)`.
-    pub(super) fn grow(&mut self, seeds: &Seeds<'_>, rows: &[u32], mut on_leaf: impl FnMut(f32, &[u32])) -> Grown {
+    pub(super) fn grow(
+        &mut self,
+        seeds: &Seeds<'_>,
+        rows: &[u32],
+        mut on_leaf: impl FnMut(f32, &[u32]),
+    ) -> Grown {
         self.rows.clear();
         self.rows.extend_from_slice(rows);
         let mut growth = Growth {
@@ -183,7 +191,12 @@ impl Growth<'_, '_> {
         let rows = 0..self.ground.rows.len();
         let histograms = self.sum(&rows);
         let sums = match self.seeds.layout.columns.first() {
-            Some(_) => self.seeds.layout.of(&histograms, 0).iter().fold(Sums::default(), |all, bin| all + *bin),
+            Some(_) => self
+                .seeds
+                .layout
+                .of(&histograms, 0)
+                .iter()
+                .fold(Sums::default(), |all, bin| all + *bin),
             None => Sums::default(),
         };
         let bare = Bare {
@@ -204,7 +217,11 @@ impl Growth<'_, '_> {
     fn leaf(&mut self, leaf: Bare, sums: Sums, histograms: Histograms) {
         let max_depth = self.seeds.options.max_depth;
         let deep = max_depth > 0 && leaf.depth >= max_depth;
-        let best = if deep || !self.rules.may_split(sums) { None } else { self.best(&histograms, sums) };
+        let best = if deep || !self.rules.may_split(sums) {
+            None
+        } else {
+            self.best(&histograms, sums)
+        };
         let Some((column, split)) = best else {
             self.ground.spare.push(histograms);
             self.closed.push((leaf.node, sums, leaf.rows));
@@ -230,7 +247,10 @@ impl Growth<'_, '_> {
             .par_iter()
             .enumerate()
             .with_min_len(4)
-            .map(|(place, (_, column))| self.rules.best(layout.of(histograms, place), column.kind.is_categories(), sums))
+            .map(|(place, (_, column))| {
+                self.rules
+                    .best(layout.of(histograms, place), column.kind.is_categories(), sums)
+            })
             .collect();
         let best = splits.iter().copied().fold(None, better)?;
         let place = splits.iter().position(|split| *split == Some(best))?;
@@ -260,7 +280,11 @@ impl Growth<'_, '_> {
         ];
         let [first, second] = children;
         let first_is_smaller = first.0.rows.len() <= second.0.rows.len();
-        let (small, large) = if first_is_smaller { (first, second) } else { (second, first) };
+        let (small, large) = if first_is_smaller {
+            (first, second)
+        } else {
+            (second, first)
+        };
         let small_histograms = self.sum(&small.0.rows);
         let large_histograms = match open.histograms {
             Some(parent) => parent.minus(&small_histograms),

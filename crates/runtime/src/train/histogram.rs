@@ -91,20 +91,42 @@ impl<'a> Layout<'a> {
         for (place, (_, column)) in self.columns.iter().enumerate() {
             let (own, after) = rest.split_at_mut(self.starts[place + 1] - self.starts[place]);
             rest = after;
-            tasks.push((*column, own));
+            tasks.push((column.bins.as_slice(), own));
         }
-        tasks.into_par_iter().for_each(|(column, sums)| sum(column, rows, &gathered, sums));
+        tasks.par_chunks_mut(2).for_each(|pair| match pair {
+            [first, second] => sum_two(first, second, rows, &gathered),
+            [only] => sum(only.0, rows, &gathered, only.1),
+            _ => {}
+        });
         reuse
     }
 }
 
-fn sum(column: &Column, rows: &[u32], gradients: &[Gradient], sums: &mut [Sums]) {
-    let bins = column.bins.as_slice();
-    for (row, [first, second]) in rows.iter().zip(gradients) {
-        let sums = &mut sums[bins[*row as usize] as usize];
-        sums.first += f64::from(*first);
-        sums.second += f64::from(*second);
-        sums.rows += 1;
+fn sum(bins: &[u8], rows: &[u32], gradients: &[Gradient], sums: &mut [Sums]) {
+    for (row, gradient) in rows.iter().zip(gradients) {
+        sums[bins[*row as usize] as usize].add_row(*gradient);
+    }
+}
+
+/// Two columns in one pass: while one waits for its bin, the processor works on the other.
+fn sum_two(
+    (first, first_sums): &mut (&[u8], &mut [Sums]),
+    (second, second_sums): &mut (&[u8], &mut [Sums]),
+    rows: &[u32],
+    gradients: &[Gradient],
+) {
+    for (row, gradient) in rows.iter().zip(gradients) {
+        first_sums[first[*row as usize] as usize].add_row(*gradient);
+        second_sums[second[*row as usize] as usize].add_row(*gradient);
+    }
+}
+
+impl Sums {
+    #[inline(always)]
+    fn add_row(&mut self, [first, second]: Gradient) {
+        self.first += f64::from(first);
+        self.second += f64::from(second);
+        self.rows += 1;
     }
 }
 

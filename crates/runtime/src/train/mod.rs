@@ -104,7 +104,9 @@ pub fn train(
     if options.threads == 0 {
         return train_here(rows, validation, options, on_progress);
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build();
     let pool = pool.map_err(|error| Error::option("threads", error.to_string()))?;
     // Progress is told on the caller's thread; it need not be `Send`.
     let (send, receive) = std::sync::mpsc::channel();
@@ -191,14 +193,29 @@ fn with_target(targets: &[Option<f64>]) -> Result<Vec<usize>> {
 }
 
 /// Finds the bins of all columns on the rows learned from.
-fn learn_table(rows: &Frame, plan: &Plan, labels: Labels, chosen: &[usize], options: &TrainOptions) -> Result<Table> {
+fn learn_table(
+    rows: &Frame,
+    plan: &Plan,
+    labels: Labels,
+    chosen: &[usize],
+    options: &TrainOptions,
+) -> Result<Table> {
     if labels.weight.iter().all(|weight| *weight == 0.0) {
         return Err(Error::untrainable("all weights are 0"));
     }
     let learn = |(place, name): (usize, &String)| {
         let values = find(rows, name)?;
-        let values = if chosen.len() == rows.rows() { values } else { &values.take(chosen) };
-        let kind = ColumnKind::learn(values, &labels.target, options, options.seed.wrapping_add(place as u64));
+        let values = if chosen.len() == rows.rows() {
+            values
+        } else {
+            &values.take(chosen)
+        };
+        let kind = ColumnKind::learn(
+            values,
+            &labels.target,
+            options,
+            options.seed.wrapping_add(place as u64),
+        );
         Ok(Column {
             name: name.clone(),
             bins: kind.apply(values),

@@ -3,7 +3,7 @@
 //! Per row and score the first and second derivative of the loss. Sums over rows are taken in blocks of fixed size, so
 //! that they do not depend on the number of threads.
 
-use crate::trees::softmax;
+use crate::math::{exp, ln, softmax};
 use rayon::prelude::*;
 
 /// Rows worked on at once.
@@ -57,16 +57,19 @@ impl Objective {
         let total = labels.total_weight().max(f64::MIN_POSITIVE);
         let mean = |value: &dyn Fn(f64) -> f64| {
             let weighted = labels.target.iter().zip(&labels.weight);
-            weighted.map(|(target, weight)| value(*target) * f64::from(*weight)).sum::<f64>() / total
+            weighted
+                .map(|(target, weight)| value(*target) * f64::from(*weight))
+                .sum::<f64>()
+                / total
         };
         match self {
             Self::Squared => vec![mean(&|target| target) as f32],
             Self::Logistic => {
                 let share = mean(&|target| target).clamp(1e-12, 1.0 - 1e-12);
-                vec![(share / (1.0 - share)).ln() as f32]
+                vec![ln(share / (1.0 - share)) as f32]
             }
             Self::Softmax { classes } => (0..classes)
-                .map(|class| mean(&|target| f64::from(target == class as f64)).max(1e-12).ln() as f32)
+                .map(|class| ln(mean(&|target| f64::from(target == class as f64)).max(1e-12)) as f32)
                 .collect(),
         }
     }
@@ -85,7 +88,9 @@ impl Objective {
         let outputs = self.outputs();
         let rows = labels.target.len();
         // Block by block, each with its own part of every output's gradients.
-        let mut parts: Vec<Vec<&mut [Gradient]>> = (0..rows.div_ceil(BLOCK)).map(|_| Vec::with_capacity(outputs)).collect();
+        let mut parts: Vec<Vec<&mut [Gradient]>> = (0..rows.div_ceil(BLOCK))
+            .map(|_| Vec::with_capacity(outputs))
+            .collect();
         if !gradients.is_empty() {
             for output in gradients.chunks_mut(rows) {
                 for (block, part) in output.chunks_mut(BLOCK).enumerate() {
@@ -117,18 +122,29 @@ impl Objective {
 
 fn logistic(target: &[f64], weight: &[f32], scores: &[f32], gradients: &mut [&mut [Gradient]]) -> f64 {
     let mut loss = 0.0;
+    // Logarithms of rows of weight 1 are taken together: the product of 512 numbers up to 2 is finite.
+    let mut product = 1.0;
     for (row, score) in scores.iter().enumerate() {
         let (score, target, weight) = (f64::from(*score), target[row], f64::from(weight[row]));
         // One exponential serves the probability and the loss.
-        let small = (-score.abs()).exp();
-        loss += weight * (score.max(0.0) - score * target + small.ln_1p());
+        let small = exp(-score.abs());
+        loss += weight * (score.max(0.0) - score * target);
+        if weight == 1.0 {
+            product *= 1.0 + small;
+            if row % 512 == 511 {
+                loss += ln(product);
+                product = 1.0;
+            }
+        } else {
+            loss += weight * ln(1.0 + small);
+        }
         if let Some(gradients) = gradients.first_mut() {
             let probability = if score >= 0.0 { 1.0 } else { small } / (1.0 + small);
             let second = (probability * (1.0 - probability)).max(1e-16);
             gradients[row] = [(weight * (probability - target)) as f32, (weight * second) as f32];
         }
     }
-    loss
+    loss + ln(product)
 }
 
 fn squared(target: &[f64], weight: &[f32], scores: &[f32], gradients: &mut [&mut [Gradient]]) -> f64 {
@@ -143,17 +159,26 @@ fn squared(target: &[f64], weight: &[f32], scores: &[f32], gradients: &mut [&mut
     loss
 }
 
-fn several(classes: usize, target: &[f64], weight: &[f32], scores: &[f32], gradients: &mut [&mut [Gradient]]) -> f64 {
+fn several(
+    classes: usize,
+    target: &[f64],
+    weight: &[f32],
+    scores: &[f32],
+    gradients: &mut [&mut [Gradient]],
+) -> f64 {
     let mut loss = 0.0;
     let mut probabilities = vec![0.0; classes];
     // As LightGBM scales it: the derivatives of the classes are not independent.
     let factor = classes as f64 / (classes as f64 - 1.0);
     for (row, scores) in scores.chunks_exact(classes).enumerate() {
-        probabilities.iter_mut().zip(scores).for_each(|(slot, score)| *slot = f64::from(*score));
+        probabilities
+            .iter_mut()
+            .zip(scores)
+            .for_each(|(slot, score)| *slot = f64::from(*score));
         softmax(&mut probabilities);
         let own = target[row] as usize;
         let weight = f64::from(weight[row]);
-        loss -= weight * probabilities[own].max(1e-300).ln();
+        loss -= weight * ln(probabilities[own].max(1e-300));
         for (class, gradients) in gradients.iter_mut().enumerate() {
             let probability = probabilities[class];
             let first = probability - f64::from(class == own);
@@ -193,7 +218,10 @@ mod tests {
                     slope /= 2.0;
                 }
                 let found = f64::from(gradients[output * rows + row][0]);
-                assert!((found - slope).abs() < 2e-3 * (1.0 + slope.abs()), "{found} {slope}");
+                assert!(
+                    (found - slope).abs() < 2e-3 * (1.0 + slope.abs()),
+                    "{found} {slope}"
+                );
             }
         }
     }

@@ -122,13 +122,23 @@ impl Placed {
         let mut own = self.place;
         if links.is_empty() {
             // All categories on one side: only missing values are parted from them.
-            nodes[own] = self.node(after(*last_code), child(*last_side), child(!last_side), missing_left == *last_side);
+            nodes[own] = self.node(
+                after(*last_code),
+                child(*last_side),
+                child(!last_side),
+                missing_left == *last_side,
+            );
             return;
         }
         for (index, (side, code)) in links.iter().enumerate() {
             let last = index + 1 == links.len();
             let next = if last { child(*last_side) } else { nodes.len() };
-            nodes[own] = self.node(after(*code), child(*side), next, last && missing_left != *last_side);
+            nodes[own] = self.node(
+                after(*code),
+                child(*side),
+                next,
+                last && missing_left != *last_side,
+            );
             if !last {
                 nodes.push(TreeNode::Leaf(0.0));
                 own = next;
@@ -167,7 +177,10 @@ pub(super) fn directory(model: &Model, onnx: Vec<u8>, example: Option<&Frame>) -
     if let Some(example) = example {
         let split = split_oriented(&model.signature().inputs, example)?;
         files.insert(EXAMPLE_FILE, split.to_string().into_bytes())?;
-        files.insert(SERVING_FILE, json!({"dataframe_split": split}).to_string().into_bytes())?;
+        files.insert(
+            SERVING_FILE,
+            json!({"dataframe_split": split}).to_string().into_bytes(),
+        )?;
     }
     Ok(files)
 }
@@ -267,7 +280,9 @@ fn split_oriented(inputs: &[Field], example: &Frame) -> Result<Value> {
         None => Value::Null,
         Some(values) if values.is_missing(row) => Value::Null,
         Some(Values::Bool(truths)) => json!(truths[row]),
-        Some(values) => values.text(row).map_or_else(|| json!(values.number(row)), |text| json!(text)),
+        Some(values) => values
+            .text(row)
+            .map_or_else(|| json!(values.number(row)), |text| json!(text)),
     };
     let data: Vec<Vec<Value>> = (0..example.rows().min(EXAMPLE_ROWS))
         .map(|row| columns.iter().map(|values| cell(values, row)).collect())

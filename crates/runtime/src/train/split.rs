@@ -147,18 +147,24 @@ impl Rules {
     /// The best set of categories: a beginning of their order by slope in this node.
     fn best_set(&self, bins: &[Sums], all: Sums) -> Option<Split> {
         let missing = bins.len() - 1;
-        let mut order: Vec<usize> = (0..bins.len()).filter(|bin| bins[*bin].rows >= CATEGORY_ROWS).collect();
+        let mut order: Vec<usize> = (0..bins.len())
+            .filter(|bin| bins[*bin].rows >= CATEGORY_ROWS)
+            .collect();
         let slope = |bin: usize| bins[bin].first / (bins[bin].second + CATEGORY_SHRINK);
         order.sort_by(|a, b| slope(*a).total_cmp(&slope(*b)).then(a.cmp(b)));
-        let extra_l2 = if order.len() <= FEW_CATEGORIES { 0.0 } else { self.category_l2 };
+        let extra_l2 = if order.len() <= FEW_CATEGORIES {
+            0.0
+        } else {
+            self.category_l2
+        };
         let mut best: Option<(f64, usize)> = None;
         let mut left = Sums::default();
         for (place, bin) in order.iter().enumerate().take(order.len().saturating_sub(1)) {
             left += bins[*bin];
-            if let Some(gain) = self.gain(left, all, extra_l2) {
-                if best.is_none_or(|(most, _)| gain > most) {
-                    best = Some((gain, place + 1));
-                }
+            if let Some(gain) = self.gain(left, all, extra_l2)
+                && best.is_none_or(|(most, _)| gain > most)
+            {
+                best = Some((gain, place + 1));
             }
         }
         let (_, length) = best?;
@@ -189,8 +195,11 @@ impl Rules {
 
 /// Gives each open place the side of the nearest known one; of two as near, the lower.
 fn fill(sides: &mut [Option<bool>]) {
-    let known: Vec<(usize, bool)> =
-        sides.iter().enumerate().filter_map(|(place, side)| side.map(|side| (place, side))).collect();
+    let known: Vec<(usize, bool)> = sides
+        .iter()
+        .enumerate()
+        .filter_map(|(place, side)| side.map(|side| (place, side)))
+        .collect();
     for (place, side) in sides.iter_mut().enumerate().filter(|(_, side)| side.is_none()) {
         let above = known.partition_point(|(other, _)| *other < place);
         let low = above.checked_sub(1).map(|at| known[at]);
@@ -239,9 +248,15 @@ mod tests {
 
     #[test]
     fn the_cut_with_the_most_gain_wins() {
-        let split = best(&[sums(-10.0, 10), sums(-9.0, 10), sums(12.0, 10), sums(0.0, 0)], false);
+        let split = best(
+            &[sums(-10.0, 10), sums(-9.0, 10), sums(12.0, 10), sums(0.0, 0)],
+            false,
+        );
         assert_eq!(split.test, Test::UpTo(1));
-        assert!(split.missing_left, "missing was never met and goes with most rows");
+        assert!(
+            split.missing_left,
+            "missing was never met and goes with most rows"
+        );
         let expected = 19.0 * 19.0 / 20.0 + 12.0 * 12.0 / 10.0 - 7.0 * 7.0 / 30.0;
         assert!((split.gain - expected).abs() < 1e-9);
     }
@@ -259,7 +274,14 @@ mod tests {
 
     #[test]
     fn categories_part_into_sets() {
-        let bins = [sums(-20.0, 20), sums(20.0, 20), sums(-20.0, 20), sums(20.0, 20), sums(0.0, 0), sums(1.0, 2)];
+        let bins = [
+            sums(-20.0, 20),
+            sums(20.0, 20),
+            sums(-20.0, 20),
+            sums(20.0, 20),
+            sums(0.0, 0),
+            sums(1.0, 2),
+        ];
         let split = best(&bins, true);
         let Test::In(set) = split.test else {
             panic!("{split:?}");

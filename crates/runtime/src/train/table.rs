@@ -43,8 +43,13 @@ impl Plan {
     /// The target of each row as a number: the place of its class, or its value. `None` where it is missing.
     pub(super) fn targets(&self, rows: &Frame, options: &TrainOptions) -> Result<Vec<Option<f64>>> {
         let target = find(rows, &options.target)?;
-        let places: HashMap<&Label, f64> =
-            self.task.classes().iter().enumerate().map(|(place, label)| (label, place as f64)).collect();
+        let places: HashMap<&Label, f64> = self
+            .task
+            .classes()
+            .iter()
+            .enumerate()
+            .map(|(place, label)| (label, place as f64))
+            .collect();
         (0..rows.rows())
             .map(|row| match self.task {
                 Task::Regression => {
@@ -57,7 +62,9 @@ impl Plan {
                 Task::Classification { .. } => match label(target, row)? {
                     None => Ok(None),
                     Some(label) => places.get(&label).copied().map(Some).ok_or_else(|| {
-                        Error::untrainable(format!("validation rows hold class \"{label}\", which training rows do not"))
+                        Error::untrainable(format!(
+                            "validation rows hold class \"{label}\", which training rows do not"
+                        ))
                     }),
                 },
             })
@@ -65,9 +72,18 @@ impl Plan {
     }
 
     /// The weight of each row: its own times that of its class.
-    pub(super) fn weights(&self, rows: &Frame, targets: &[Option<f64>], options: &TrainOptions) -> Result<Vec<f32>> {
+    pub(super) fn weights(
+        &self,
+        rows: &Frame,
+        targets: &[Option<f64>],
+        options: &TrainOptions,
+    ) -> Result<Vec<f32>> {
         let classes = self.class_weights(targets, options)?;
-        let own = options.weight.as_deref().map(|name| find(rows, name)).transpose()?;
+        let own = options
+            .weight
+            .as_deref()
+            .map(|name| find(rows, name))
+            .transpose()?;
         targets
             .iter()
             .enumerate()
@@ -76,7 +92,9 @@ impl Plan {
                 if !(0.0..=1e12).contains(&own) {
                     return Err(Error::untrainable(format!("the weight of row {row} is {own}")));
                 }
-                let class = target.and_then(|target| classes.get(target as usize)).unwrap_or(&1.0);
+                let class = target
+                    .and_then(|target| classes.get(target as usize))
+                    .unwrap_or(&1.0);
                 Ok((own * class) as f32)
             })
             .collect()
@@ -94,14 +112,23 @@ impl Plan {
                     }
                 });
                 let rows: f64 = counts.iter().sum();
-                Ok(counts.iter().map(|count| rows / (counts.len() as f64 * count.max(1.0))).collect())
+                Ok(counts
+                    .iter()
+                    .map(|count| rows / (counts.len() as f64 * count.max(1.0)))
+                    .collect())
             }
             ClassWeights::Named(weights) => {
                 let names: Vec<String> = classes.iter().map(Label::to_string).collect();
                 if let Some(unknown) = weights.keys().find(|name| !names.contains(name)) {
-                    return Err(Error::option("class_weights", format!("there is no class \"{unknown}\"")));
+                    return Err(Error::option(
+                        "class_weights",
+                        format!("there is no class \"{unknown}\""),
+                    ));
                 }
-                Ok(names.iter().map(|name| weights.get(name).copied().unwrap_or(1.0)).collect())
+                Ok(names
+                    .iter()
+                    .map(|name| weights.get(name).copied().unwrap_or(1.0))
+                    .collect())
             }
         }
     }
@@ -129,7 +156,11 @@ fn task_kind(target: &Values, asked: Option<TaskKind>) -> TaskKind {
                 }
             }
             let whole = distinct.iter().all(|value| value.fract() == 0.0);
-            if distinct.len() == 2 && whole { TaskKind::Classification } else { TaskKind::Regression }
+            if distinct.len() == 2 && whole {
+                TaskKind::Classification
+            } else {
+                TaskKind::Regression
+            }
         }
     }
 }
@@ -141,11 +172,18 @@ fn label(target: &Values, row: usize) -> Result<Option<Label>> {
     Ok(Some(match target {
         Values::Bool(values) => Label::Bool(values[row].unwrap_or_default()),
         Values::Int(values) => Label::Int(values[row].unwrap_or_default()),
-        Values::Float(values) if values[row].fract() == 0.0 && values[row].abs() < 9e15 => Label::Int(values[row] as i64),
-        Values::Float(values) => {
-            return Err(Error::untrainable(format!("the target of row {row} is {}, which names no class", values[row])));
+        Values::Float(values) if values[row].fract() == 0.0 && values[row].abs() < 9e15 => {
+            Label::Int(values[row] as i64)
         }
-        Values::Text(_) | Values::Category { .. } => Label::Text(target.text(row).unwrap_or_default().to_owned()),
+        Values::Float(values) => {
+            return Err(Error::untrainable(format!(
+                "the target of row {row} is {}, which names no class",
+                values[row]
+            )));
+        }
+        Values::Text(_) | Values::Category { .. } => {
+            Label::Text(target.text(row).unwrap_or_default().to_owned())
+        }
     }))
 }
 
@@ -156,11 +194,16 @@ fn classes(target: &Values) -> Result<Vec<Label>> {
             classes.insert(label);
         }
         if classes.len() > MAX_CLASSES {
-            return Err(Error::untrainable(format!("the target has more than {MAX_CLASSES} classes")));
+            return Err(Error::untrainable(format!(
+                "the target has more than {MAX_CLASSES} classes"
+            )));
         }
     }
     if classes.len() < 2 {
-        return Err(Error::untrainable(format!("the target has {} classes, two are needed", classes.len())));
+        return Err(Error::untrainable(format!(
+            "the target has {} classes, two are needed",
+            classes.len()
+        )));
     }
     Ok(classes.into_iter().collect())
 }
@@ -176,7 +219,8 @@ fn features(rows: &Frame, options: &TrainOptions) -> Result<Vec<String>> {
     };
     let features: Vec<String> = if options.features.is_empty() {
         let all = rows.columns().iter().map(|column| column.name.clone());
-        all.filter(|name| !reserved(name) && options.time.as_deref() != Some(name)).collect()
+        all.filter(|name| !reserved(name) && options.time.as_deref() != Some(name))
+            .collect()
     } else {
         options.features.clone()
     };
@@ -186,10 +230,16 @@ fn features(rows: &Frame, options: &TrainOptions) -> Result<Vec<String>> {
     for (place, name) in features.iter().enumerate() {
         find(rows, name)?;
         if reserved(name) {
-            return Err(Error::option("features", format!("\"{name}\" is named elsewhere in the options")));
+            return Err(Error::option(
+                "features",
+                format!("\"{name}\" is named elsewhere in the options"),
+            ));
         }
         if name.is_empty() || features[..place].contains(name) {
-            return Err(Error::option("features", format!("\"{name}\" is empty or there twice")));
+            return Err(Error::option(
+                "features",
+                format!("\"{name}\" is empty or there twice"),
+            ));
         }
     }
     Ok(features)
@@ -210,13 +260,21 @@ fn reserve_names(features: &[String], task: &Task) -> Result<()> {
 
 /// Parts the rows with a target into those to learn from and those to hold out: the newest by the time column, else
 /// random ones. Both in the order of the frame.
-pub(super) fn hold_out(rows: &Frame, usable: &[usize], options: &TrainOptions) -> Result<(Vec<usize>, Vec<usize>)> {
+pub(super) fn hold_out(
+    rows: &Frame,
+    usable: &[usize],
+    options: &TrainOptions,
+) -> Result<(Vec<usize>, Vec<usize>)> {
     let Some(stop) = &options.early_stopping else {
         return Ok((usable.to_vec(), Vec::new()));
     };
     let amount = (usable.len() as f64 * stop.share).round() as usize;
     if amount == 0 || amount >= usable.len() {
-        let reason = format!("{} rows are too few to hold {} of them out", usable.len(), stop.share);
+        let reason = format!(
+            "{} rows are too few to hold {} of them out",
+            usable.len(),
+            stop.share
+        );
         return Err(Error::option("early_stopping.share", reason));
     }
     let mut held = vec![false; usable.len()];
@@ -231,13 +289,22 @@ pub(super) fn hold_out(rows: &Frame, usable: &[usize], options: &TrainOptions) -
                 if time.is_nan() { f64::NEG_INFINITY } else { time }
             };
             order.sort_by(|a, b| key(*a).total_cmp(&key(*b)));
-            order[usable.len() - amount..].iter().for_each(|at| held[*at] = true);
+            order[usable.len() - amount..]
+                .iter()
+                .for_each(|at| held[*at] = true);
         }
         None => {
             let mut random = Pcg64Mcg::new(u128::from(options.seed) << 64 | 1);
-            sample(&mut random, usable.len(), amount).iter().for_each(|at| held[at] = true);
+            sample(&mut random, usable.len(), amount)
+                .iter()
+                .for_each(|at| held[at] = true);
         }
     }
-    let part = |wanted: bool| (0..usable.len()).filter(|at| held[*at] == wanted).map(|at| usable[at]).collect();
+    let part = |wanted: bool| {
+        (0..usable.len())
+            .filter(|at| held[*at] == wanted)
+            .map(|at| usable[at])
+            .collect()
+    };
     Ok((part(false), part(true)))
 }

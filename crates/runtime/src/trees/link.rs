@@ -1,5 +1,7 @@
 //! From the sum of the leaves to probabilities and values.
 
+use crate::math::{exp, ln, sigmoid, softmax};
+
 /// How the sums of the leaves become what the model answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Link {
@@ -32,7 +34,7 @@ impl Link {
                     *score = sigmoid(scale * *score);
                 }
             }
-            Self::Exp => scores.iter_mut().for_each(|score| *score = score.exp()),
+            Self::Exp => scores.iter_mut().for_each(|score| *score = exp(*score)),
             Self::SoftPlus => scores.iter_mut().for_each(|score| *score = soft_plus(*score)),
             Self::SignedSquare => scores.iter_mut().for_each(|score| *score *= score.abs()),
             Self::Step => scores
@@ -42,24 +44,8 @@ impl Link {
     }
 }
 
-pub(crate) fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
 fn soft_plus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-pub(crate) fn softmax(scores: &mut [f64]) {
-    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut sum = 0.0;
-    for score in scores.iter_mut() {
-        *score = (*score - highest).exp();
-        sum += *score;
-    }
-    for score in scores {
-        *score /= sum;
-    }
+    x.max(0.0) + ln(1.0 + exp(-x.abs()))
 }
 
 #[cfg(test)]
@@ -68,12 +54,18 @@ mod tests {
 
     #[test]
     fn extreme_sums_stay_finite() {
-        for x in [-800.0, 800.0, 0.0] {
-            assert!(sigmoid(x).is_finite());
-            assert!(soft_plus(x).is_finite());
+        for link in [
+            Link::Sigmoid { scale: 2.0 },
+            Link::SoftPlus,
+            Link::Softmax,
+            Link::Step,
+        ] {
+            let mut scores = [-800.0, 800.0, 0.0];
+            link.apply(&mut scores);
+            assert!(
+                scores.iter().all(|score| score.is_finite()),
+                "{link:?}: {scores:?}"
+            );
         }
-        let mut scores = [1000.0, 1000.0, -1000.0];
-        softmax(&mut scores);
-        assert_eq!(scores, [0.5, 0.5, 0.0]);
     }
 }

@@ -12,7 +12,7 @@ mod real;
 mod vocabulary;
 
 pub(crate) use build::{Builder, Split, SplitKind, Tree, TreeNode};
-pub(crate) use link::{Link, softmax};
+pub(crate) use link::Link;
 pub(crate) use model::{AnyTrees, Encoding, LoadedTrees, RowSpace, TreeModel};
 pub(crate) use real::Real;
 pub(crate) use vocabulary::Vocabulary;
@@ -126,11 +126,9 @@ impl<T: Real> Trees<T> {
             let mut score_groups = scores.chunks_exact_mut(outputs * LANES);
             for (group, group_scores) in row_groups.by_ref().zip(score_groups.by_ref()) {
                 let leaves = if root.plain {
-                    self.walk_plain_lanes(root, group)
+                    self.walk_lanes::<true>(root, group)
                 } else {
-                    std::array::from_fn(|lane| {
-                        self.walk(root.node, &group[lane * features..(lane + 1) * features])
-                    })
+                    self.walk_lanes::<false>(root, group)
                 };
                 for (leaf, row_scores) in leaves.into_iter().zip(group_scores.chunks_exact_mut(outputs)) {
                     self.add(root, leaf, row_scores);
@@ -162,31 +160,38 @@ impl<T: Real> Trees<T> {
             if node.test & LEAF != 0 {
                 return at;
             }
-            let value = row[(node.test & FEATURE) as usize];
-            let yes = if node.test & SPECIAL == 0 {
-                passes(node, value)
-            } else {
-                self.passes_special(node, value)
-            };
-            at = if yes { node.yes } else { node.no };
+            at = self.next::<false>(node, row[(node.test & FEATURE) as usize]);
         }
     }
 
-    fn walk_plain_lanes(&self, root: &Root, rows: &[T]) -> [u32; LANES] {
+    /// Walks [`LANES`] rows at once. A leaf points to itself, so that a row that has arrived waits for the others.
+    fn walk_lanes<const PLAIN: bool>(&self, root: &Root, rows: &[T]) -> [u32; LANES] {
         let mut at = [root.node; LANES];
         for _ in 0..root.depth {
             let mut all = LEAF;
             for (lane, at) in at.iter_mut().enumerate() {
                 let node = &self.nodes[*at as usize];
-                let value = rows[lane * self.features + (node.test & FEATURE) as usize];
-                *at = if passes(node, value) { node.yes } else { node.no };
                 all &= node.test;
+                if PLAIN || node.test & LEAF == 0 {
+                    *at =
+                        self.next::<PLAIN>(node, rows[lane * self.features + (node.test & FEATURE) as usize]);
+                }
             }
             if all & LEAF != 0 {
                 break;
             }
         }
         at
+    }
+
+    #[inline(always)]
+    fn next<const PLAIN: bool>(&self, node: &Node<T>, value: T) -> u32 {
+        let yes = if PLAIN || node.test & SPECIAL == 0 {
+            passes(node, value)
+        } else {
+            self.passes_special(node, value)
+        };
+        if yes { node.yes } else { node.no }
     }
 
     /// LightGBM's ways with missing values.

@@ -128,19 +128,25 @@ impl TreeModel {
             .collect();
         let width = self.width();
         let mut answers = vec![0.0; rows * width];
+        let answer_block = |(features, sums): &mut (Vec<T>, Vec<T>),
+                            (block, answers): (usize, &mut [f64])| {
+            let first = block * BLOCK;
+            let range = first..first + answers.len() / width;
+            read_block(&readers, range.clone(), features);
+            sums.clear();
+            sums.resize(range.len() * trees.outputs(), T::ZERO);
+            trees.score_rows(features, sums);
+            self.answer(sums, answers);
+        };
+        if rows <= BLOCK {
+            // Waking other threads costs more than a block; requests are small.
+            if rows > 0 {
+                answer_block(&mut Default::default(), (0, &mut answers));
+            }
+            return answers;
+        }
         let blocks = answers.par_chunks_mut(BLOCK * width).enumerate();
-        blocks.for_each_init(
-            || (Vec::new(), Vec::new()),
-            |(features, sums), (block, answers)| {
-                let first = block * BLOCK;
-                let range = first..first + answers.len() / width;
-                read_block(&readers, range.clone(), features);
-                sums.clear();
-                sums.resize(range.len() * trees.outputs(), T::ZERO);
-                trees.score_rows(features, sums);
-                self.answer(sums, answers);
-            },
-        );
+        blocks.for_each_init(Default::default, answer_block);
         answers
     }
 

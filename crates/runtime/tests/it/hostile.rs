@@ -25,10 +25,17 @@ fn try_all(files: &ModelFiles) {
     };
     let column = |name: &String, text: bool| Column {
         name: name.clone(),
-        values: if text { Values::Text(vec![None, Some("EWR".to_owned())]) } else { Values::Float(vec![f64::NAN, 3.0]) },
+        values: if text {
+            Values::Text(vec![None, Some("EWR".to_owned())])
+        } else {
+            Values::Float(vec![f64::NAN, 3.0])
+        },
     };
     let inputs = &model.signature().inputs;
-    let columns = inputs.iter().map(|field| column(&field.name, field.kind.is_text())).collect();
+    let columns = inputs
+        .iter()
+        .map(|field| column(&field.name, field.kind.is_text()))
+        .collect();
     let frame = Frame::new(columns).unwrap();
     if let Ok(prediction) = model.predict(&frame) {
         assert_eq!(prediction.rows(), 2);
@@ -81,8 +88,12 @@ fn apply(bytes: &mut Vec<u8>, harm: &Harm) {
         Harm::Digits(at, text) => {
             // The next number in the text, if it is one.
             let at = at.index(bytes.len());
-            let start = (at..bytes.len()).find(|at| bytes[*at].is_ascii_digit()).unwrap_or(at);
-            let end = (start..bytes.len()).find(|at| !bytes[*at].is_ascii_digit()).unwrap_or(bytes.len());
+            let start = (at..bytes.len())
+                .find(|at| bytes[*at].is_ascii_digit())
+                .unwrap_or(at);
+            let end = (start..bytes.len())
+                .find(|at| !bytes[*at].is_ascii_digit())
+                .unwrap_or(bytes.len());
             bytes.splice(start..end, text.bytes());
         }
     }
@@ -160,7 +171,10 @@ fn limits_hold_for_every_format() {
 
 #[test]
 fn tree_limits_hold_inside_graphs() {
-    for change in [|limits: &mut Limits| limits.trees = 3, |limits: &mut Limits| limits.nodes = 20] {
+    for change in [
+        |limits: &mut Limits| limits.trees = 3,
+        |limits: &mut Limits| limits.nodes = 20,
+    ] {
         let mut limits = Limits::default();
         change(&mut limits);
         let error = refused(&fixture_files("onnx_forest_classifier"), &limits).to_string();
@@ -186,15 +200,30 @@ fn code_is_never_run() {
             files.insert("MLmodel", mlmodel.as_bytes().to_vec()).unwrap();
         }
         let error = refused(&files, &Limits::default());
-        assert!(matches!(error, everloop_runtime::Error::UnsafeFormat { .. }), "{error}");
+        assert!(
+            matches!(error, everloop_runtime::Error::UnsafeFormat { .. }),
+            "{error}"
+        );
         assert_eq!(error.code(), Code::Unsupported);
         assert!(error.hint().unwrap().contains("ONNX"));
     };
     check("model.pkl", b"\x80\x04N.", "");
     check("model.bin", b"\x80\x05N.", "");
-    check("model.pkl", b"\x80\x04N.", "flavors: {python_function: {loader_module: mlflow.sklearn}}");
-    check("model.pkl", b"\x80\x04N.", "flavors: {sklearn: {}, python_function: {loader_module: mlflow.sklearn}}");
-    check("model.pkl", b"\x80\x04N.", "flavors: {lightgbm: {data: model.pkl}}");
+    check(
+        "model.pkl",
+        b"\x80\x04N.",
+        "flavors: {python_function: {loader_module: mlflow.sklearn}}",
+    );
+    check(
+        "model.pkl",
+        b"\x80\x04N.",
+        "flavors: {sklearn: {}, python_function: {loader_module: mlflow.sklearn}}",
+    );
+    check(
+        "model.pkl",
+        b"\x80\x04N.",
+        "flavors: {lightgbm: {data: model.pkl}}",
+    );
     check("model.skops", b"PK", "flavors: {xgboost: {data: model.skops}}");
 }
 
@@ -211,7 +240,14 @@ fn hostile_mlmodel_files_are_refused() {
     let deep = format!("flavors: {}{}", "[".repeat(5_000), "]".repeat(5_000));
     let tagged = "flavors: !!python/object/apply:os.system ['true']".to_owned();
     let outside = "flavors: {onnx: {data: ../../etc/passwd}}".to_owned();
-    for text in [bomb, deep, tagged, outside, "flavors: {onnx: {data: 7}}".to_owned(), String::new()] {
+    for text in [
+        bomb,
+        deep,
+        tagged,
+        outside,
+        "flavors: {onnx: {data: 7}}".to_owned(),
+        String::new(),
+    ] {
         let files = ModelFiles::single("MLmodel", text.into_bytes()).unwrap();
         refused(&files, &limits());
     }
@@ -226,7 +262,13 @@ fn an_unknown_operator_is_refused_by_name() {
         let at = bytes.windows(6).position(|window| window == b"Scaler").unwrap();
         bytes[at..at + 6].copy_from_slice(b"Evilop");
     }
-    let error = refused(&ModelFiles::single("model.onnx", bytes).unwrap(), &Limits::default());
+    let error = refused(
+        &ModelFiles::single("model.onnx", bytes).unwrap(),
+        &Limits::default(),
+    );
     assert_eq!(error.code(), Code::Unsupported);
-    assert!(error.to_string().contains("operator ai.onnx.ml.Evilop"), "{error}");
+    assert!(
+        error.to_string().contains("operator ai.onnx.ml.Evilop"),
+        "{error}"
+    );
 }

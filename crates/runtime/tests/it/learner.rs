@@ -3,8 +3,8 @@
 use crate::support::{assert_close, column};
 use everloop_core::{Code, Coded, Frame, Values};
 use everloop_runtime::{
-    ClassWeights, EarlyStopping, Kind, Label, Limits, Model, ModelFiles, Progress, Task, TrainOptions, Trained,
-    train,
+    ClassWeights, EarlyStopping, Kind, Label, Limits, Model, ModelFiles, Progress, Task, TrainOptions,
+    Trained, train,
 };
 use std::sync::Arc;
 
@@ -13,7 +13,10 @@ struct Chance(u64);
 
 impl Chance {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
@@ -32,10 +35,17 @@ pub fn rows(count: usize, seed: u64) -> Frame {
         let missing = chance.next() < 0.2;
         let dark = chance.next() < 0.3;
         let effect = if [1, 4, 6].contains(&place) { 1.0 } else { -1.0 };
-        let sum = (value * 2.0).sin() * 1.5 + effect + if missing { 1.2 } else { 0.0 } + if dark { 0.8 } else { 0.0 };
+        let sum = (value * 2.0).sin() * 1.5
+            + effect
+            + if missing { 1.2 } else { 0.0 }
+            + if dark { 0.8 } else { 0.0 };
         x.push(value);
         gust.push(if missing { f64::NAN } else { chance.next() * 10.0 });
-        port.push(if chance.next() < 0.05 { None } else { Some(PORTS[place].to_owned()) });
+        port.push(if chance.next() < 0.05 {
+            None
+        } else {
+            Some(PORTS[place].to_owned())
+        });
         night.push(Some(dark));
         score.push(sum + chance.next() - 0.5);
         late.push(Some(chance.next() < 1.0 / (1.0 + (-2.0 * sum).exp())));
@@ -83,9 +93,16 @@ fn it_learns_waves_sets_and_missing_values() {
     // The best that can be known of these rows is 0.40 to 0.41; the base rate alone gives 0.68.
     let loss = log_loss(&trained, &rows(6_000, 2));
     assert!(loss < 0.47, "log loss {loss}");
-    let used: Vec<&str> = trained.importance().iter().map(|one| one.feature.as_str()).collect();
+    let used: Vec<&str> = trained
+        .importance()
+        .iter()
+        .map(|one| one.feature.as_str())
+        .collect();
     assert_eq!(used.len(), 4);
-    assert!(used[..2].contains(&"port") && used[..2].contains(&"x"), "{used:?}");
+    assert!(
+        used[..2].contains(&"port") && used[..2].contains(&"x"),
+        "{used:?}"
+    );
     assert!(trained.importance().iter().all(|one| one.gain > Some(0.0)));
 }
 
@@ -93,12 +110,28 @@ fn it_learns_waves_sets_and_missing_values() {
 fn reported_losses_are_those_of_the_model() {
     let frame = rows(3_000, 3);
     let mut told: Vec<Progress> = Vec::new();
-    let trained = train(&frame, Some(&rows(1_000, 4)), &options("late"), &mut |progress| told.push(progress)).unwrap();
+    let trained = train(&frame, Some(&rows(1_000, 4)), &options("late"), &mut |progress| {
+        told.push(progress)
+    })
+    .unwrap();
     assert_eq!(told, trained.history);
     assert_eq!(told.len(), 40);
-    assert_close(trained.summary.train_loss, log_loss(&trained, &frame), 1e-2, "training loss");
-    assert_close(trained.summary.validation_loss.unwrap(), log_loss(&trained, &rows(1_000, 4)), 1e-2, "validation loss");
-    assert!(told.windows(2).all(|pair| pair[1].train_loss < pair[0].train_loss));
+    assert_close(
+        trained.summary.train_loss,
+        log_loss(&trained, &frame),
+        1e-2,
+        "training loss",
+    );
+    assert_close(
+        trained.summary.validation_loss.unwrap(),
+        log_loss(&trained, &rows(1_000, 4)),
+        1e-2,
+        "validation loss",
+    );
+    assert!(
+        told.windows(2)
+            .all(|pair| pair[1].train_loss < pair[0].train_loss)
+    );
 }
 
 #[test]
@@ -140,7 +173,10 @@ fn early_stopping_keeps_the_best_iteration() {
     assert_eq!(summary.validation_rows, 450);
     assert_eq!(trained.history.len() as u32, summary.best_iteration + 5);
     assert_eq!(summary.trees as u32, summary.best_iteration);
-    let losses = trained.history.iter().map(|progress| progress.validation_loss.unwrap());
+    let losses = trained
+        .history
+        .iter()
+        .map(|progress| progress.validation_loss.unwrap());
     assert_eq!(summary.validation_loss, losses.reduce(f64::min));
 }
 
@@ -149,7 +185,9 @@ fn with_a_time_column_the_newest_rows_are_held_out() {
     // The last fifth of the rows has the opposite target: held out, they stop training at once.
     let mut frame = rows(2_000, 7).columns().to_vec();
     if let Values::Bool(late) = &mut frame[5].values {
-        late[1_600..].iter_mut().for_each(|late| *late = late.map(|late| !late));
+        late[1_600..]
+            .iter_mut()
+            .for_each(|late| *late = late.map(|late| !late));
     }
     let frame = Frame::new(frame).unwrap();
     let with = |time: Option<String>| TrainOptions {
@@ -174,7 +212,11 @@ fn unknown_rare_and_missing_texts_are_one() {
     let ports = |port: Option<&str>| {
         let mut columns = frame.take(&[0]).columns().to_vec();
         columns[2].values = Values::Text(vec![port.map(str::to_owned)]);
-        trained.model.predict(&Frame::new(columns).unwrap()).unwrap().main_score()[0]
+        trained
+            .model
+            .predict(&Frame::new(columns).unwrap())
+            .unwrap()
+            .main_score()[0]
     };
     assert_eq!(ports(None), ports(Some("XXX")));
     assert_eq!(ports(None), ports(Some("")));
@@ -209,7 +251,14 @@ fn regression_finds_the_mean_of_what_it_sees() {
     let (mut squares, mut spread) = (0.0, 0.0);
     let truth = test.get("score").unwrap().to_numbers();
     let mean = truth.iter().sum::<f64>() / truth.len() as f64;
-    for (found, truth) in trained.model.predict(&test).unwrap().main_score().iter().zip(&truth) {
+    for (found, truth) in trained
+        .model
+        .predict(&test)
+        .unwrap()
+        .main_score()
+        .iter()
+        .zip(&truth)
+    {
         squares += (found - truth).powi(2);
         spread += (truth - mean).powi(2);
     }
@@ -219,9 +268,22 @@ fn regression_finds_the_mean_of_what_it_sees() {
 #[test]
 fn three_classes_have_probabilities_that_sum_to_one() {
     let frame = rows(4_000, 12);
-    let class = |score: &f64| if *score < -0.5 { "early" } else if *score < 1.0 { "on time" } else { "late" };
-    let labels: Vec<Option<String>> =
-        frame.get("score").unwrap().to_numbers().iter().map(|score| Some(class(score).to_owned())).collect();
+    let class = |score: &f64| {
+        if *score < -0.5 {
+            "early"
+        } else if *score < 1.0 {
+            "on time"
+        } else {
+            "late"
+        }
+    };
+    let labels: Vec<Option<String>> = frame
+        .get("score")
+        .unwrap()
+        .to_numbers()
+        .iter()
+        .map(|score| Some(class(score).to_owned()))
+        .collect();
     let mut columns = frame.columns().to_vec();
     columns[6] = column("class", Values::Text(labels.clone()));
     let frame = Frame::new(columns).unwrap();
@@ -260,7 +322,14 @@ fn weights_move_the_base_rate() {
     // A weight of two is the row twice.
     let doubled: Vec<usize> = (0..3_000).chain(0..1_000).collect();
     let mut columns = frame.columns().to_vec();
-    columns.push(column("w", Values::Int((0..3_000).map(|row| Some(if row < 1_000 { 2 } else { 1 })).collect())));
+    columns.push(column(
+        "w",
+        Values::Int(
+            (0..3_000)
+                .map(|row| Some(if row < 1_000 { 2 } else { 1 }))
+                .collect(),
+        ),
+    ));
     let by_weight = TrainOptions {
         weight: Some("w".to_owned()),
         min_child_rows: 1,
@@ -280,14 +349,22 @@ fn the_saved_directory_loads_to_the_same_predictions() {
     let frame = rows(2_000, 14);
     let trained = fit(&frame, &options("late"));
     let folder = tempfile::tempdir().unwrap();
-    trained.to_files(Some(&frame)).unwrap().to_dir(folder.path()).unwrap();
+    trained
+        .to_files(Some(&frame))
+        .unwrap()
+        .to_dir(folder.path())
+        .unwrap();
     let files = ModelFiles::from_dir(folder.path(), &Limits::default()).unwrap();
     let loaded = Model::load(&files, &Limits::default()).unwrap();
-    assert_eq!(loaded.predict(&frame).unwrap(), trained.model.predict(&frame).unwrap());
+    assert_eq!(
+        loaded.predict(&frame).unwrap(),
+        trained.model.predict(&frame).unwrap()
+    );
     assert_eq!(loaded.signature(), trained.model.signature());
     let kinds: Vec<Kind> = loaded.signature().inputs.iter().map(|field| field.kind).collect();
     assert_eq!(kinds, [Kind::Double, Kind::Double, Kind::String, Kind::Bool]);
-    let example: serde_json::Value = serde_json::from_slice(files.require("input_example.json").unwrap()).unwrap();
+    let example: serde_json::Value =
+        serde_json::from_slice(files.require("input_example.json").unwrap()).unwrap();
     assert_eq!(example["data"].as_array().unwrap().len(), 5);
 }
 
@@ -301,9 +378,16 @@ fn the_saved_graph_answers_the_same_as_an_ordinary_graph() {
         let mut bytes = files.require("model.onnx").unwrap().to_vec();
         let at = bytes.windows(8).position(|window| window == b"everloop").unwrap();
         bytes[at..at + 8].copy_from_slice(b"someone_");
-        let graph = Model::load(&ModelFiles::single("model.onnx", bytes).unwrap(), &Limits::default()).unwrap();
+        let graph = Model::load(
+            &ModelFiles::single("model.onnx", bytes).unwrap(),
+            &Limits::default(),
+        )
+        .unwrap();
         assert_eq!(graph.task(), trained.model.task());
-        let (own, other) = (trained.model.predict(&frame).unwrap(), graph.predict(&frame).unwrap());
+        let (own, other) = (
+            trained.model.predict(&frame).unwrap(),
+            graph.predict(&frame).unwrap(),
+        );
         assert_eq!(own.classes(), other.classes());
         for row in 0..frame.rows() {
             for (a, b) in own.scores(row).iter().zip(other.scores(row)) {
@@ -330,10 +414,16 @@ fn what_cannot_be_learned_is_refused_with_its_reason() {
         options
     };
     check(&with(|o| o.features = vec!["late".into()]), "named elsewhere");
-    check(&with(|o| o.features = vec!["x".into(), "x".into()]), "there twice");
+    check(
+        &with(|o| o.features = vec!["x".into(), "x".into()]),
+        "there twice",
+    );
     check(&with(|o| o.weight = Some("x".into())), "weight of row");
     check(&with(|o| o.exclude = vec!["scor".into()]), "scor");
-    check(&with(|o| o.class_weights = ClassWeights::Named([("maybe".into(), 1.0)].into())), "maybe");
+    check(
+        &with(|o| o.class_weights = ClassWeights::Named([("maybe".into(), 1.0)].into())),
+        "maybe",
+    );
     let mut columns = frame.columns().to_vec();
     columns[5].values = Values::Bool(vec![Some(true); 200]);
     let one_class = Frame::new(columns.clone()).unwrap();
@@ -355,10 +445,14 @@ fn odd_tables_train_without_harm() {
         odd(Values::Float(vec![f64::NAN; 50])),
         odd(Values::Float(vec![7.0; 50])),
         odd(Values::Text(vec![None; 50])),
-        odd(Values::Text((0..50).map(|row| Some(format!("id {row}"))).collect())),
+        odd(Values::Text(
+            (0..50).map(|row| Some(format!("id {row}"))).collect(),
+        )),
         odd(Values::Float([f64::INFINITY, f64::NEG_INFINITY, 0.0].repeat(20))),
         odd(Values::Int((0..60).map(|row| Some(i64::MAX - row)).collect())),
-        odd(Values::Bool((0..60).map(|row| (row % 5 > 0).then_some(row % 3 == 0)).collect())),
+        odd(Values::Bool(
+            (0..60).map(|row| (row % 5 > 0).then_some(row % 3 == 0)).collect(),
+        )),
         odd(Values::Float(vec![1.0, 2.0])),
     ];
     for frame in tables {
@@ -369,7 +463,10 @@ fn odd_tables_train_without_harm() {
         };
         let trained = fit(&frame, &options);
         let scores = trained.model.predict(&frame).unwrap().main_score();
-        assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{scores:?}");
+        assert!(
+            scores.iter().all(|score| (0.0..=1.0).contains(score)),
+            "{scores:?}"
+        );
         trained.to_files(Some(&frame)).unwrap();
     }
 }

@@ -19,12 +19,19 @@ fn expectation(model: &Model, frame: &Frame) -> Value {
             _ if values.is_missing(row) => Value::Null,
             Values::Bool(truths) => json!(truths[row]),
             Values::Int(numbers) => json!(numbers[row]),
-            _ => values.text(row).map_or_else(|| json!(values.number(row)), |text| json!(text)),
+            _ => values
+                .text(row)
+                .map_or_else(|| json!(values.number(row)), |text| json!(text)),
         };
         (0..values.len()).map(cell).collect()
     };
     let input = |name: &str| json!({"name": name, "values": list(frame.get(name).unwrap())});
-    let inputs: Vec<Value> = model.signature().inputs.iter().map(|field| input(&field.name)).collect();
+    let inputs: Vec<Value> = model
+        .signature()
+        .inputs
+        .iter()
+        .map(|field| input(&field.name))
+        .collect();
     let outputs: Vec<Value> = answers
         .columns()
         .iter()
@@ -35,7 +42,11 @@ fn expectation(model: &Model, frame: &Frame) -> Value {
 
 fn save(folder: &Path, name: &str, trained: &Trained, frame: &Frame) {
     let path = folder.join(name);
-    trained.to_files(Some(frame)).unwrap().to_dir(&path.join("model")).unwrap();
+    trained
+        .to_files(Some(frame))
+        .unwrap()
+        .to_dir(&path.join("model"))
+        .unwrap();
     let expected = expectation(&trained.model, frame).to_string();
     std::fs::write(path.join("expected.json"), expected).unwrap();
 }
@@ -51,7 +62,11 @@ fn many_categories(count: usize) -> Frame {
         .collect();
     let effect = |row: usize| f64::from((row * 7_919 % 120) as u32 * 37 % 11) / 5.0;
     let score = base.get("score").unwrap().to_numbers();
-    let score = score.iter().enumerate().map(|(row, score)| score + effect(row)).collect();
+    let score = score
+        .iter()
+        .enumerate()
+        .map(|(row, score)| score + effect(row))
+        .collect();
     let mut columns = base.columns().to_vec();
     columns.push(column("it's a \"plane\": é", Values::Text(names)));
     columns[6].values = Values::Float(score);
@@ -71,10 +86,29 @@ fn onnx_runtime_and_mlflow_predict_the_same() {
     let frame = many_categories(3_000);
     let test = many_categories(800);
     save(folder.path(), "binary", &fit(&frame, &options("late")), &test);
-    save(folder.path(), "regression", &fit(&frame, &options("score")), &test);
+    save(
+        folder.path(),
+        "regression",
+        &fit(&frame, &options("score")),
+        &test,
+    );
     let mut columns = frame.columns().to_vec();
-    let cut = |score: f64| if score < 0.5 { 3 } else if score < 2.0 { 7 } else { -1 };
-    let labels = frame.get("score").unwrap().to_numbers().into_iter().map(|score| Some(cut(score))).collect();
+    let cut = |score: f64| {
+        if score < 0.5 {
+            3
+        } else if score < 2.0 {
+            7
+        } else {
+            -1
+        }
+    };
+    let labels = frame
+        .get("score")
+        .unwrap()
+        .to_numbers()
+        .into_iter()
+        .map(|score| Some(cut(score)))
+        .collect();
     columns[6] = column("class", Values::Int(labels));
     let with_classes = Frame::new(columns).unwrap();
     let several = TrainOptions {
@@ -83,10 +117,18 @@ fn onnx_runtime_and_mlflow_predict_the_same() {
         exclude: vec!["late".to_owned(), "day".to_owned()],
         ..small.clone()
     };
-    save(folder.path(), "several", &fit(&with_classes, &several), &with_classes);
+    save(
+        folder.path(),
+        "several",
+        &fit(&with_classes, &several),
+        &with_classes,
+    );
     let mut columns = with_classes.columns().to_vec();
     let words = frame.get("late").unwrap().to_numbers();
-    let words = words.into_iter().map(|late| Some(if late > 0.5 { "late" } else { "on time" }.to_owned())).collect();
+    let words = words
+        .into_iter()
+        .map(|late| Some(if late > 0.5 { "late" } else { "on time" }.to_owned()))
+        .collect();
     columns[5] = column("word", Values::Text(words));
     let named = Frame::new(columns).unwrap();
     let words = TrainOptions {
@@ -97,7 +139,11 @@ fn onnx_runtime_and_mlflow_predict_the_same() {
     save(folder.path(), "words", &fit(&named, &words), &named);
 
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/check_saved.py");
-    let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
+    let output = Command::new(python)
+        .arg(script)
+        .arg(folder.path())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("4 models agree"), "{text}");

@@ -581,6 +581,194 @@ def onnx_from_lightgbm():
     onnx_save("onnx_from_lightgbm", graph, {"X": test}, columns_of(test, ["f0", "f1", "f2", "f3"]), made_by, [0, 1, 2])
 
 
+def graph_case(name, nodes, inputs, outputs, feed, columns, constants=(), ml=3, opset=17):
+    from onnx import checker, helper
+
+    types = {"float": 1, "double": 11, "string": 8, "int64": 7}
+    infos = [helper.make_tensor_value_info(n, types[t], shape) for n, t, shape in inputs]
+    outs = [helper.make_tensor_value_info(n, types[t], shape) for n, t, shape in outputs]
+    graph = helper.make_graph(nodes, name, infos, outs, list(constants))
+    sets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", ml)]
+    model = helper.make_model(graph, opset_imports=sets, ir_version=9)
+    checker.check_model(model)
+    onnx_save(name, model, feed, columns)
+
+
+def tensor(name, values, kind=None):
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(np.asarray(values, dtype=kind), name)
+
+
+@case
+def onnx_operators():
+    """One graph through the operators that no converter above emits."""
+    from onnx import helper
+
+    def node(kind, inputs, output, **attributes):
+        outputs = output if isinstance(output, list) else [output]
+        return helper.make_node(kind, inputs, outputs, **attributes)
+
+    def ml(kind, inputs, output, **attributes):
+        return helper.make_node(kind, inputs, [output], domain="ai.onnx.ml", **attributes)
+
+    nodes = [
+        # Texts: to numbers and back, numbers to texts.
+        ml("CategoryMapper", ["port"], "mapped", cats_strings=["EWR", "JFK"], cats_int64s=[10, 20], default_int64=-5),
+        ml("LabelEncoder", ["mapped"], "named", keys_int64s=[10, 20], values_strings=["a", "b"], default_string="c"),
+        ml("LabelEncoder", ["named"], "scored", keys_strings=["a", "b"], values_floats=[1.5, 2.5], default_float=-0.5),
+        node("Floor", ["x"], "floored"),
+        node("Cast", ["floored"], "written", to=8),
+        ml("LabelEncoder", ["written"], "read", keys_strings=["-1", "0", "1"], values_floats=[3.0, 5.0, 7.0], default_float=9.0),
+        node("Cast", ["mapped"], "mapped_float", to=1),
+        ml("FeatureVectorizer", ["mapped_float", "scored", "x"], "wide", inputdimensions=[1, 1, 3]),
+        # Shapes.
+        node("Split", ["wide", "split_"], ["left", "right"], axis=1),
+        node("Slice", ["wide", "one_", "four_", "one_", "two_"], "sliced"),
+        node("Transpose", ["left"], "turned", perm=[1, 0]),
+        node("Transpose", ["turned"], "left_again"),
+        node("Unsqueeze", ["x", "axis_"], "deep"),
+        node("Squeeze", ["deep", "axis_"], "flat_again"),
+        node("Expand", ["x", "pair_shape"], "expanded"),
+        node("Gather", ["expanded", "picks"], "picked", axis=1),
+        # Numbers.
+        node("Gemm", ["left_again", "weights", "bias"], "linear", alpha=0.5, beta=2.0, transB=1),
+        node("Clip", ["linear", "low", "high"], "clipped"),
+        node("Softmax", ["linear"], "soft", axis=1),
+        node("LogSoftmax", ["linear"], "logged", axis=-1),
+        node("ReduceMax", ["wide"], "highest", axes=[1]),
+        node("ReduceMean", ["wide"], "average", axes=[-1]),
+        node("ReduceL2", ["wide"], "length", axes=[1]),
+        node("ReduceSum", ["wide", "one_"], "total"),
+        node("ReduceLogSumExp", ["wide"], "smooth", axes=[1]),
+        node("ArgMin", ["wide"], "lowest", axis=1),
+        node("Cast", ["lowest"], "lowest_float", to=1),
+        node("Greater", ["x", "zero"], "above"),
+        node("Not", ["above"], "not_above"),
+        node("Or", ["above", "not_above"], "all"),
+        node("Where", ["above", "x", "floored"], "chosen"),
+        node("Where", ["all", "chosen", "zero"], "chosen_again"),
+        node("Abs", ["x"], "size"),
+        node("Sqrt", ["size"], "root"),
+        node("Pow", ["size", "half"], "power"),
+        node("Max", ["root", "x", "half"], "greatest"),
+        node("Min", ["root", "x"], "least"),
+        node("Softplus", ["x"], "softplus"),
+        node("LeakyRelu", ["x"], "leaky", alpha=0.2),
+        node("Elu", ["x"], "elu", alpha=0.7),
+        node("HardSigmoid", ["x"], "hard", alpha=0.3),
+        node("Sign", ["x"], "sign"),
+        node("Round", ["x"], "round"),
+        node("Reciprocal", ["greatest"], "reciprocal"),
+        node("Mean", ["x", "leaky", "elu"], "mean"),
+        node("IsNaN", ["x"], "lost"),
+        node("Cast", ["lost"], "lost_float", to=1),
+        node("Concat", ["read", "wide", "right", "sliced", "flat_again", "picked", "clipped", "soft", "logged", "highest",
+                        "average", "length", "total", "smooth", "lowest_float", "chosen_again", "power", "greatest", "least",
+                        "softplus", "leaky", "elu", "hard", "sign", "round", "reciprocal", "mean", "lost_float"], "y", axis=1),
+    ]
+    constants = [
+        tensor("one_", [1], np.int64), tensor("two_", [2], np.int64), tensor("four_", [4], np.int64),
+        tensor("axis_", [0], np.int64), tensor("split_", [3, 2], np.int64), tensor("pair_shape", [1, 2], np.int64), tensor("picks", [1, -2], np.int64),
+        tensor("weights", [[1, -1, 0.5], [0.25, 2, -1]], np.float32), tensor("bias", [0.1, -0.2], np.float32),
+        tensor("low", -1.0, np.float32), tensor("high", 2.0, np.float32), tensor("zero", [0], np.float32),
+        tensor("half", [0.5], np.float32),
+    ]
+    x = numbers(51, 30, 1, 0.0)
+    ports = np.array([["EWR", "JFK", "LGA"][i % 3] for i in range(30)], dtype=object)
+    columns = [{"name": "x", "values": listed(x[:, 0])}, {"name": "port", "values": ports.tolist()}]
+    inputs = [("x", "float", [None, 1]), ("port", "string", [None, 1])]
+    graph_case("onnx_operators", nodes, inputs, [("y", "float", [None, None])], {"x": x, "port": ports.reshape(-1, 1)}, columns, constants)
+
+
+@case
+def onnx_tree_modes():
+    """Every comparison, missing values either way, sums and averages, in one ensemble of version 3."""
+    from onnx import helper
+
+    modes = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"]
+    arrays = {key: [] for key in ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids", "missing_value_tracks_true")}
+    weights = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
+
+    def node(tree, number, mode, value, yes, no, missing):
+        row = (tree, number, tree % 2, mode, value, yes, no, missing)
+        for key, item in zip(arrays, row):
+            arrays[key].append(item)
+
+    def leaf(tree, number, pairs):
+        node(tree, number, "LEAF", 0.0, 0, 0, 0)
+        for target, weight in pairs:
+            for key, item in zip(weights, (tree, number, target, weight)):
+                weights[key].append(item)
+
+    for tree, (mode, missing) in enumerate((mode, missing) for mode in modes for missing in (0, 1)):
+        node(tree, 0, mode, 1.0, 1, 2, missing)
+        leaf(tree, 1, [(0, 2.0**tree)])
+        leaf(tree, 2, [(1, 3.0), (0, 0.5)])
+    attributes = {f"nodes_{key}": value for key, value in arrays.items()}
+    attributes |= {f"target_{key}": value for key, value in weights.items()}
+    trees = helper.make_node("TreeEnsembleRegressor", ["X"], ["y"], domain="ai.onnx.ml", n_targets=2, aggregate_function="AVERAGE", base_values=[0.25, -1.0], **attributes)
+    x = np.array([[a, b] for a in (0.0, 1.0, 1.0 + 1e-7, 2.0, np.nan, np.inf) for b in (1.0, -np.inf, np.nan)], dtype=np.float32)
+    columns = [{"name": f"f{j}", "values": [None if v != v else (1e39 if v == np.inf else -1e39 if v == -np.inf else v) for v in x[:, j].tolist()]} for j in range(2)]
+    graph_case("onnx_tree_modes", [trees], [("X", "float", [None, 2])], [("y", "float", [None, 2])], {"X": x}, columns)
+
+
+@case
+def onnx_tree_doubles():
+    """Thresholds of 64 bits that 32 bits could not tell apart."""
+    from onnx import helper
+
+    near = 1.0 + 2.0**-40
+    trees = helper.make_node(
+        "TreeEnsembleRegressor", ["X"], ["y"], domain="ai.onnx.ml", n_targets=1,
+        nodes_treeids=[0, 0, 0], nodes_nodeids=[0, 1, 2], nodes_featureids=[0, 0, 0], nodes_modes=["BRANCH_LT", "LEAF", "LEAF"],
+        nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[2, 0, 0], nodes_values_as_tensor=tensor("v", [near, 0.0, 0.0], np.float64),
+        target_treeids=[0, 0], target_nodeids=[1, 2], target_ids=[0, 0], target_weights_as_tensor=tensor("w", [1.0, 2.0], np.float64),
+    )
+    x = np.array([[1.0], [near], [1.0 + 2.0**-41], [2.0]], dtype=np.float64)
+    columns = [{"name": "X", "values": listed(x[:, 0])}]
+    graph_case("onnx_tree_doubles", [trees], [("X", "double", [None, 1])], [("y", "float", [None, 1])], {"X": x}, columns)
+
+
+@case
+def onnx_tree_sets():
+    """Version 5: nodes and leaves apart, sets of members, two trees of which one is a shared leaf."""
+    from onnx import helper
+
+    members = [1.0, 3.0, 40.0, np.nan, 2.5, np.nan]
+    trees = helper.make_node(
+        "TreeEnsemble", ["X"], ["y"], domain="ai.onnx.ml", n_targets=1, aggregate_function=1, post_transform=0,
+        tree_roots=[0, 3], nodes_modes=tensor("m", [6, 0, 6, 1], np.uint8), nodes_featureids=[0, 1, 0, 1],
+        nodes_splits=tensor("s", [0, 0.5, 0, 9.0], np.float32), nodes_truenodeids=[1, 0, 2, 3], nodes_falsenodeids=[2, 1, 3, 3],
+        nodes_trueleafs=[0, 1, 1, 1], nodes_falseleafs=[0, 1, 1, 1], nodes_missing_value_tracks_true=[0, 1, 0, 0],
+        membership_values=tensor("v", members, np.float32),
+        leaf_targetids=[0, 0, 0, 0], leaf_weights=tensor("l", [1.0, 2.0, 4.0, 8.0], np.float32),
+    )
+    x = np.array([[a, b] for a in (0.0, 1.0, 2.0, 2.5, 3.0, 40.0, np.nan) for b in (0.0, 1.0, np.nan)], dtype=np.float32)
+    graph_case("onnx_tree_sets", [trees], [("X", "float", [None, 2])], [("y", "float", [None, 1])], {"X": x}, columns_of(x, ["f0", "f1"]), ml=5)
+
+
+@case
+def onnx_mlflow_directory():
+    """What mlflow.onnx saves, with a signature that names the columns."""
+    import mlflow.onnx
+    import pandas as pd
+    from mlflow.models import infer_signature
+    from skl2onnx import to_onnx
+    from sklearn.linear_model import LogisticRegression
+
+    x = numbers(5, 300, 3, 0.0)
+    frame = pd.DataFrame(x, columns=["temp", "wind", "rain"])
+    model = LogisticRegression().fit(x, (target(x, 5) > 0).astype(int))
+    graph = to_onnx(model, x[:1], target_opset=17, options={"zipmap": False})
+    path = folder("onnx_mlflow_directory")
+    shutil.rmtree(path)
+    mlflow.onnx.save_model(graph, str(path), signature=infer_signature(frame, model.predict_proba(x)))
+    test = numbers(6, 30, 3, 0.0)
+    labels, p = session(graph).run(None, {"X": test})
+    save("onnx_mlflow_directory", columns_of(test, list(frame.columns)), classes=[0, 1], probabilities=p, labels=labels, made_by=onnx_version())
+
+
 def main(names):
     for name in names or [name for name in CASES if not name.startswith("xgboost1_")]:
         CASES[name]()

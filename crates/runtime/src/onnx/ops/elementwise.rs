@@ -2,7 +2,7 @@
 
 use super::{Context, Inputs, Operator};
 use crate::onnx::attributes::Attributes;
-use crate::onnx::tensor::{Data, OpResult, Tensor, map_data};
+use crate::onnx::tensor::{Data, OpResult, Tensor};
 
 pub(super) fn read(
     kind: &str,
@@ -410,8 +410,7 @@ impl Operator for Where {
             .map(|(place, test)| if *test { place } else { place + tests.len() })
             .collect();
         let both = super::shape::append(&[&yes.data, &no.data])?;
-        let data = map_data!(&both, values => places.iter().map(|place| values[*place].clone()).collect());
-        Ok(vec![Tensor::new(shape, data)?])
+        Ok(vec![Tensor::new(shape, both.pick(&places))?])
     }
 }
 

@@ -315,7 +315,7 @@ impl Operator for ArrayFeatureExtractor {
             .map(|index| usize::try_from(*index).ok().filter(|index| *index < columns))
             .collect();
         let chosen = chosen.ok_or_else(|| format!("an index beyond {columns} columns"))?;
-        let rows = if columns == 0 { 0 } else { x.len() / columns };
+        let rows = x.len().checked_div(columns).unwrap_or(0);
         let mut shape = x.shape.clone();
         match shape.as_mut_slice() {
             [_] => shape = vec![1, chosen.len()],

@@ -1,11 +1,11 @@
 //! Linear algebra and the scaling operators before it.
 
 use super::{Context, Inputs, Operator, axis};
+use crate::math::softmax;
 use crate::onnx::attributes::Attributes;
 use crate::onnx::ops::elementwise::{broadcast_shape, stretched};
 use crate::onnx::tensor::{Data, OpResult, Tensor};
 use crate::task::Label;
-use crate::trees::softmax;
 
 pub(super) fn read(
     kind: &str,

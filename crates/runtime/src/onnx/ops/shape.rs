@@ -96,7 +96,7 @@ impl Operator for Reshape {
         }
         if let Some(place) = free {
             let rest = inputs.room(&shape)?;
-            shape[place] = if rest == 0 { 0 } else { x.len() / rest };
+            shape[place] = x.len().checked_div(rest).unwrap_or(0);
         }
         Ok(vec![Tensor::new(shape, x.data.clone()).map_err(|_| wrong())?])
     }
