@@ -2,7 +2,8 @@
 
 use everloop_access::{MIGRATIONS as ACCESS, Tokens};
 use everloop_checks::Reports;
-use everloop_core::{ByteSize, Clock, Code, Coded, Ids, ModelName, ProjectName};
+use everloop_controller::{Controller, Parts};
+use everloop_core::{Actor, ByteSize, Clock, Code, Coded, Ids, ModelName, ProjectName};
 use everloop_datasets::Datasets;
 use everloop_db::{Db, DbUrl, Migration};
 use everloop_ledger::AnchorFile;
@@ -85,6 +86,7 @@ struct Inner {
     models: RegisteredModels,
     serving: Serving,
     monitoring: Monitoring,
+    controller: Controller,
     reports: Reports,
     anchors: AnchorFile,
     metrics: Metrics,
@@ -174,6 +176,7 @@ pub fn migrations() -> Vec<Migration> {
         everloop_pipelines::MIGRATIONS,
         everloop_serving::MIGRATIONS,
         everloop_monitoring::MIGRATIONS,
+        everloop_controller::MIGRATIONS,
     ]
     .concat()
 }
@@ -231,21 +234,37 @@ impl App {
         )
         .await?;
         let datasets = Datasets::new(db.clone(), clock.clone(), objects.clone(), tables.clone());
+        let pipelines = Pipelines {
+            db: db.clone(),
+            clock: clock.clone(),
+            ids: options.ids.clone(),
+            objects: objects.clone(),
+            tables: tables.clone(),
+            tracking: tracking.clone(),
+            datasets: datasets.clone(),
+            logs: options.home.join("logs"),
+        };
+        let monitoring = Monitoring::new(db.clone(), tables.clone());
+        let parts = Parts {
+            db: db.clone(),
+            clock: clock.clone(),
+            ids: options.ids.clone(),
+            objects: objects.clone(),
+            tables: tables.clone(),
+            registry: registry.clone(),
+            datasets: datasets.clone(),
+            pipelines: pipelines.clone(),
+            serving: serving.clone(),
+            monitoring: monitoring.clone(),
+        };
+        let loop_file = everloop_controller::ProjectFile::read(&options.root).ok();
         let app = Self(Arc::new(Inner {
             file: ProjectFile::new(&options.root),
             tokens: Tokens::new(db.clone(), clock.clone(), project.clone()),
-            pipelines: Pipelines {
-                db: db.clone(),
-                clock: clock.clone(),
-                ids: options.ids.clone(),
-                objects: objects.clone(),
-                tables: tables.clone(),
-                tracking: tracking.clone(),
-                datasets: datasets.clone(),
-                logs: options.home.join("logs"),
-            },
+            controller: Controller::new(parts, project.clone(), loop_file),
+            pipelines,
             url: OnceLock::new(),
-            monitoring: Monitoring::new(db.clone(), tables.clone()),
+            monitoring,
             reports: Reports::new(db.clone()),
             anchors: AnchorFile::new(options.home.join("ledger.anchors")),
             metrics: Metrics::default(),
@@ -265,7 +284,8 @@ impl App {
         }));
         app.register_figures();
         // A file that is wrong stops nobody from looking at the rest.
-        if let Err(error) = app.project_file(app.default_project()).await {
+        let starter = Actor::system("server");
+        if let Err(error) = app.reload_project(app.default_project(), &starter).await {
             tracing::info!(problem = error.public_message(), "no project file in use");
         }
         Ok(app)
@@ -325,6 +345,40 @@ impl App {
             "it was started in the folder of project \"{}\"",
             self.0.project
         )))
+    }
+
+    /// The loop of `project`.
+    ///
+    /// # Errors
+    /// When this server holds no such project.
+    pub fn controller(&self, project: &ProjectName) -> ApiResult<&Controller> {
+        self.root(project)?;
+        Ok(&self.0.controller)
+    }
+
+    pub(crate) fn loop_of_project(&self) -> &Controller {
+        &self.0.controller
+    }
+
+    /// Reads the project's file again and registers the datasets it names.
+    ///
+    /// # Errors
+    /// When the file or a suite it names is not valid; the loop goes on with the last one that was.
+    pub async fn reload_project(&self, project: &ProjectName, actor: &Actor) -> ApiResult<()> {
+        let root = self.root(project)?;
+        self.project_file(project).await?;
+        let read = tokio::task::spawn_blocking(move || everloop_controller::ProjectFile::read(&root)).await;
+        let file = read.map_err(|_| ApiError::new(Code::Internal, "reading the project broke off"))??;
+        for (name, dataset) in &file.project.datasets {
+            let spec = everloop_datasets::Spec {
+                paths: dataset.path.iter().map(ToString::to_string).collect(),
+                time: dataset.time.as_ref().map(ToString::to_string),
+                watch: dataset.watch,
+            };
+            self.datasets().register(project, actor, name, &spec).await?;
+        }
+        self.0.controller.set_file(file);
+        Ok(())
     }
 
     /// The metadata database.

@@ -4,6 +4,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use everloop_core::Actor;
+use everloop_datasets::{Watch, Watcher};
 use everloop_pipelines::Worker;
 
 use crate::{App, stages};
@@ -50,7 +52,10 @@ impl App {
         tasks.spawn(async move { worker.run(&told).await });
         let (app, told) = (self.clone(), stop.clone());
         tasks.spawn(async move { write_anchors(&app, &told).await });
-        // The controller's loop and the watcher of datasets join here.
+        let (controller, told) = (self.loop_of_project().clone(), stop.clone());
+        tasks.spawn(async move { controller.run(told).await });
+        let (app, told) = (self.clone(), stop.clone());
+        tasks.spawn(async move { watch_datasets(&app, &told).await });
         background
     }
 }
@@ -69,6 +74,51 @@ async fn write_anchors(app: &App, stop: &CancellationToken) {
         }
         if is_last {
             return;
+        }
+    }
+}
+
+/// Takes a snapshot of a watched dataset when its files have changed.
+async fn watch_datasets(app: &App, stop: &CancellationToken) {
+    let project = app.default_project();
+    let Some(file) = app.loop_of_project().file() else {
+        return;
+    };
+    let Ok(root) = app.root(project) else { return };
+    let datasets = match app.datasets().list(project).await {
+        Ok(datasets) => datasets,
+        Err(error) => {
+            tracing::error!(%error, "datasets are not watched");
+            return;
+        }
+    };
+    let watched: Vec<Watch> = datasets
+        .into_iter()
+        .filter(|dataset| dataset.spec.watch && file.project.datasets.contains_key(&dataset.name))
+        .map(|dataset| Watch {
+            name: dataset.name,
+            spec: dataset.spec,
+        })
+        .collect();
+    if watched.is_empty() {
+        return;
+    }
+    let mut watcher = match Watcher::start(&root, &watched) {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            tracing::error!(%error, "datasets are not watched");
+            return;
+        }
+    };
+    let me = Actor::system("watcher");
+    loop {
+        let changed = tokio::select! {
+            () = stop.cancelled() => return,
+            changed = watcher.changed() => changed,
+        };
+        let Some(name) = changed else { return };
+        if let Err(error) = app.datasets().snapshot(project, &me, &name, &root).await {
+            tracing::warn!(dataset = %name, %error, "no snapshot of the changed files");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The loop itself: go round, release, take back, why, and what was decided.
 
-use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use everloop_access::{Permission, Resource};
 use everloop_controller::{Decision, Release, Retraining, Why};
 use everloop_core::ModelName;
@@ -9,11 +8,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Done, LARGEST_PAGE, Time};
+use crate::extract::{Json, Path, Query};
 use crate::routes::{Doc, Routes};
 use crate::{ApiError, ApiResult, App, Caller};
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    let (read, write) = (Permission::read(Resource::Decision), Permission::write(Resource::Pipeline));
+    let (read, write) = (
+        Permission::read(Resource::Decision),
+        Permission::write(Resource::Pipeline),
+    );
     routes
         .post(
             write,
@@ -30,31 +33,46 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .get(
             read,
             "/api/v1/decisions",
-            Doc::new("list_decisions", "What was decided, newest first.").query::<DecisionsQuery>().answer::<DecisionList>(),
+            Doc::new("list_decisions", "What was decided, newest first.")
+                .query::<DecisionsQuery>()
+                .answer::<DecisionList>(),
             decisions,
         )
         .get(
             read,
             "/api/v1/why/{subject}",
-            Doc::new("why", "The chain behind a model, version, endpoint or prediction."),
+            Doc::new(
+                "why",
+                "The chain behind a model, version, endpoint or prediction.",
+            ),
             why,
         )
         .post(
             Permission::approve(Resource::Model),
             "/api/v1/models/{name}/promote",
-            Doc::new("promote_model", "Releases a version, through its gates or past them.").body::<PromoteBody>(),
+            Doc::new(
+                "promote_model",
+                "Releases a version, through its gates or past them.",
+            )
+            .body::<PromoteBody>(),
             promote,
         )
         .post(
             Permission::approve(Resource::Model),
             "/api/v1/models/{name}/rollback",
-            Doc::new("rollback_model", "Takes the champion or a running rollout back.").body::<RetrainBody>().answer::<RolledBack>(),
+            Doc::new("rollback_model", "Takes the champion or a running rollout back.")
+                .body::<RetrainBody>()
+                .answer::<RolledBack>(),
             rollback,
         )
         .post(
             write,
             "/api/v1/loop/settle",
-            Doc::new("settle_loop", "Answers when everything that is due has been done.").answer::<Done>(),
+            Doc::new(
+                "settle_loop",
+                "Answers when everything that is due has been done.",
+            )
+            .answer::<Done>(),
             settle,
         )
         .post(
@@ -163,7 +181,11 @@ async fn retrain(
     caller: Caller,
     Json(body): Json<RetrainBody>,
 ) -> ApiResult<Json<Retraining>> {
-    Ok(Json(app.controller(&caller.project)?.retrain(caller.actor(), &body.why).await?))
+    Ok(Json(
+        app.controller(&caller.project)?
+            .retrain(caller.actor(), &body.why)
+            .await?,
+    ))
 }
 
 async fn retrainings(
@@ -173,8 +195,10 @@ async fn retrainings(
 ) -> ApiResult<Json<RetrainingList>> {
     let limit = query.limit.unwrap_or(100).min(LARGEST_PAGE);
     let project = caller.project;
-    let retrainings =
-        app.db().read(move |tx| everloop_controller::retrainings(tx, &project, limit)).await?;
+    let retrainings = app
+        .db()
+        .read(move |tx| everloop_controller::retrainings(tx, &project, limit))
+        .await?;
     Ok(Json(RetrainingList { retrainings }))
 }
 
@@ -189,7 +213,9 @@ async fn decisions(
         .db()
         .read(move |tx| everloop_controller::decisions(tx, &project, subject.as_deref(), limit))
         .await?;
-    Ok(Json(DecisionList { decisions: found.into_iter().map(Into::into).collect() }))
+    Ok(Json(DecisionList {
+        decisions: found.into_iter().map(Into::into).collect(),
+    }))
 }
 
 async fn why(State(app): State<App>, caller: Caller, Path(subject): Path<String>) -> ApiResult<Json<Why>> {
@@ -204,7 +230,11 @@ async fn promote(
 ) -> ApiResult<Json<Retraining>> {
     let controller = app.controller(&caller.project)?;
     is_the_model(controller, &name)?;
-    let how = if body.past_gates { Release::PastGates } else { Release::ThroughGates };
+    let how = if body.past_gates {
+        Release::PastGates
+    } else {
+        Release::ThroughGates
+    };
     Ok(Json(controller.release(caller.actor(), body.version, how).await?))
 }
 
@@ -226,7 +256,7 @@ async fn settle(State(app): State<App>, caller: Caller) -> ApiResult<Json<Done>>
 }
 
 async fn reload(State(app): State<App>, caller: Caller) -> ApiResult<Json<Done>> {
-    app.reload_project(&caller.project)?;
+    app.reload_project(&caller.project, caller.actor()).await?;
     Ok(Done::YES)
 }
 
@@ -234,10 +264,19 @@ async fn reload(State(app): State<App>, caller: Caller) -> ApiResult<Json<Done>>
 fn is_the_model(controller: &everloop_controller::Controller, name: &str) -> ApiResult<()> {
     let wanted = ModelName::new(name).map_err(|error| ApiError::invalid(error.to_string()))?;
     let file = controller.file();
-    let own = file.as_ref().and_then(|file| file.project.model.as_ref()).map(|model| &model.name);
+    let own = file
+        .as_ref()
+        .and_then(|file| file.project.model.as_ref())
+        .map(|model| &model.name);
     match own {
         Some(own) if *own == wanted => Ok(()),
-        Some(own) => Err(ApiError::new(everloop_core::Code::NotFound, format!("the loop releases \"{own}\", not \"{wanted}\""))),
-        None => Err(ApiError::new(everloop_core::Code::FailedPrecondition, "the project names no model")),
+        Some(own) => Err(ApiError::new(
+            everloop_core::Code::NotFound,
+            format!("the loop releases \"{own}\", not \"{wanted}\""),
+        )),
+        None => Err(ApiError::new(
+            everloop_core::Code::FailedPrecondition,
+            "the project names no model",
+        )),
     }
 }

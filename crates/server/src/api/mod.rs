@@ -1,6 +1,7 @@
 //! Our own API, `/api/v1`: one file per resource. Plural nouns, `snake_case`, RFC 3339 times, keyset pages.
 
 pub mod checks;
+pub mod controller;
 pub mod datasets;
 pub mod endpoints;
 pub mod feedback;
@@ -33,6 +34,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .with(predictions::routes)
         .with(feedback::routes)
         .with(monitors::routes)
+        .with(controller::routes)
         .with(ledger::routes)
         .with(tokens::routes)
 }
