@@ -21,6 +21,7 @@ pub(crate) struct Board {
     /// Stages that wait for their next attempt.
     resting: Vec<(Instant, Place)>,
     open: usize,
+    has_failure: bool,
 }
 
 /// A stage of a run.
@@ -49,6 +50,7 @@ impl Board {
             ready: VecDeque::new(),
             resting: Vec::new(),
             open,
+            has_failure: stages.iter().any(|stage| stage.1 == StageState::Failed),
             slots: Vec::with_capacity(stages.len()),
         };
         let is_done: Vec<bool> = stages.iter().map(|stage| stage.1.is_done()).collect();
@@ -104,6 +106,7 @@ impl Board {
     pub fn close(&mut self, place: Place, state: StageState) -> Vec<Place> {
         self.slots[place].state = state;
         self.open -= 1;
+        self.has_failure |= state == StageState::Failed;
         if state.is_done() {
             for index in 0..self.after[place].len() {
                 let next = self.after[place][index];
@@ -161,6 +164,11 @@ impl Board {
     pub fn pending(&self) -> Vec<Place> {
         let pending = |place: &Place| self.slots[*place].state == StageState::Pending;
         (0..self.slots.len()).filter(pending).collect()
+    }
+
+    /// Whether a stage has failed.
+    pub fn has_failure(&self) -> bool {
+        self.has_failure
     }
 
     /// Whether a stage ended so.

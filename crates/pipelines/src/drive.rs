@@ -222,7 +222,7 @@ impl Drive {
 
     /// Whether nothing new may start.
     fn is_winding_down(&self) -> bool {
-        let has_failed = self.board.any(StageState::Failed) && self.on_failure == OnFailure::Stop;
+        let has_failed = self.board.has_failure() && self.on_failure == OnFailure::Stop;
         self.cancel.is_cancelled() || self.stop.is_cancelled() || has_failed
     }
 
@@ -491,7 +491,7 @@ impl Drive {
         }
         let state = if self.board.any(StageState::Cancelled) {
             RunState::Cancelled
-        } else if self.board.any(StageState::Failed) {
+        } else if self.board.has_failure() {
             RunState::Failed
         } else {
             RunState::Succeeded

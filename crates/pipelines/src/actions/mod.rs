@@ -77,6 +77,13 @@ impl Work<'_> {
         }
     }
 
+    /// The names of the columns of what the stage reads.
+    async fn columns(&self, read: &Read) -> Result<Vec<String>, Failure> {
+        let source = self.source(read).await?;
+        let schema = self.attempt.pipelines.tables.schema(source).await?;
+        Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
+    }
+
     /// Some columns of what the stage reads, in memory; all when `keep` keeps all.
     async fn frame(&self, read: &Read, keep: impl Fn(&str) -> bool) -> Result<Frame, Failure> {
         const ROWS: &str = "rows";

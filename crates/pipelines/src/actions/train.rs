@@ -21,6 +21,7 @@ const EXAMPLE_ROWS: usize = 5;
 const MOST_FEATURES: usize = 10_000;
 
 pub(super) async fn run(work: &Work<'_>, train: &Train, log: &mut LogFile) -> Result<Told, Failure> {
+    check_excluded(train, &work.columns(&train.data).await?)?;
     let rows = work.frame(&train.data, |column| is_read(train, column)).await?;
     say(
         log,
@@ -56,6 +57,18 @@ pub(super) async fn run(work: &Work<'_>, train: &Train, log: &mut LogFile) -> Re
     Ok(told(&trained, summary))
 }
 
+/// Excluded columns are not even read; a slip in a name must be told all the same.
+fn check_excluded(train: &Train, columns: &[String]) -> Result<(), Failure> {
+    let is_absent = |name: &&everloop_core::ColumnName| !columns.iter().any(|column| column == name.as_str());
+    match train.exclude.iter().find(is_absent) {
+        Some(absent) => Err(Failure::Rows(format!(
+            "there is no column \"{absent}\" to exclude in \"{}\"",
+            train.data
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Whether a column of the data is needed.
 fn is_read(train: &Train, column: &str) -> bool {
     let named = |name: &everloop_core::ColumnName| name.as_str() == column;
@@ -76,7 +89,6 @@ fn options(train: &Train) -> TrainOptions {
             Task::Regression => TaskKind::Regression,
         }),
         features: names(&train.features),
-        exclude: names(&train.exclude),
         weight: train.weight.as_ref().map(ToString::to_string),
         time: train.time.as_ref().map(ToString::to_string),
         iterations: train.iterations,

@@ -5,6 +5,7 @@ mod house;
 
 mod builtin;
 mod cache;
+mod crash;
 mod ends;
 mod flow;
 mod plan;
