@@ -1,0 +1,204 @@
+//! A program with empty stores in a temporary folder, and a small trained model for it.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use everloop_access::Principal;
+use everloop_core::{
+    ArtifactPath, ByteSize, Clock, Column, Frame, Ids, ModelName, ProjectName, Timestamp, Values,
+};
+use everloop_registry::VersionNumber;
+use everloop_registry::files::ModelFile;
+use everloop_registry::versions::NewVersion;
+use everloop_runtime::{TrainOptions, train};
+use everloop_server::{App, AppOptions, Mode, router};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// 2026-01-05, a Monday.
+const START: Timestamp = Timestamp(1_767_571_200_000);
+
+pub struct House {
+    pub app: App,
+    pub router: Router,
+    pub root: TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: axum::http::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {} {:?}", self.status, self.body))
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The JSON of an answer that must be a good one.
+    pub fn good(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{:?}", self.body);
+        self.json()
+    }
+}
+
+impl House {
+    pub async fn local() -> Self {
+        Self::open(Mode::Local {
+            login: "ada".to_owned(),
+        })
+        .await
+    }
+
+    pub async fn open(mode: Mode) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let options = AppOptions {
+            home: root.path().join(".everloop"),
+            root: root.path().to_owned(),
+            db: None,
+            store: None,
+            environment: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
+            mode,
+            clock: Clock::manual(START),
+            ids: Ids::seeded(1),
+            threads: Some(1),
+            stages: Some(1),
+            memory: ByteSize(256 << 20),
+            webhooks_allow: String::new(),
+        };
+        let project = ProjectName::new("flights").unwrap();
+        let app = App::open(options, project).await.unwrap();
+        let router = router(&app);
+        Self { app, router, root }
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// The answer to a request, without waiting for the end of its body.
+    pub async fn begin(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.begin(request).await;
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(json_request(Method::POST, path, body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(json_request(Method::PUT, path, body)).await
+    }
+
+    /// Bytes that say nothing of what they are.
+    pub async fn post_bytes(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.send(Request::post(path).body(body.into()).unwrap()).await
+    }
+
+    /// Trains a small model of late flights and registers it as the next version of `flight-delay`.
+    pub async fn register_model(&self) -> u32 {
+        let trained = train(&flights(), None, &TrainOptions::new("late"), &mut |_| {}).unwrap();
+        let files: Vec<(String, Vec<u8>)> = trained.to_files(None).unwrap().into_map().into_iter().collect();
+        let bytes = files.iter().map(|(_, bytes)| Bytes::from(bytes.clone()));
+        let stored = self
+            .app
+            .objects()
+            .put_many(bytes.collect::<Vec<_>>())
+            .await
+            .unwrap();
+        let files = files
+            .into_iter()
+            .zip(stored)
+            .map(|((path, _), stored)| ModelFile {
+                path: ArtifactPath::new(path).unwrap(),
+                hash: stored.hash,
+                size_bytes: stored.size,
+            });
+        let new = NewVersion {
+            files: files.collect(),
+            flavor: "onnx".to_owned(),
+            task: Some("classification".to_owned()),
+            ..NewVersion::default()
+        };
+        let registry = self.app.registry();
+        let by = registry.by(self.app.default_project(), &Principal::local("ada").actor);
+        let model = ModelName::new("flight-delay").unwrap();
+        let VersionNumber(number) = registry.create_version(&by, &model, new).await.unwrap();
+        registry
+            .mark_ready(&by, &model, VersionNumber(number))
+            .await
+            .unwrap();
+        number
+    }
+
+    /// An endpoint `flight-delay` that answers with a freshly trained version.
+    pub async fn deploy(&self) -> u32 {
+        let version = self.register_model().await;
+        let body = json!({ "model": "flight-delay", "version": version });
+        self.put("/api/v1/endpoints/flight-delay", &body).await.good();
+        version
+    }
+}
+
+pub fn json_request(method: Method, path: &str, body: &Value) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap()
+}
+
+/// 400 flights of which the long-delayed and those of carrier "B" are late.
+fn flights() -> Frame {
+    let rows = 400_usize;
+    let delay: Vec<f64> = (0..rows).map(|row| ((row * 37) % 101) as f64).collect();
+    let carrier: Vec<Option<String>> = (0..rows)
+        .map(|row| Some(["A", "B", "C"][row % 3].to_owned()))
+        .collect();
+    let late = (0..rows).map(|row| Some(i64::from(delay[row] > 60.0 || row % 3 == 1)));
+    let column = |name: &str, values| Column {
+        name: name.to_owned(),
+        values,
+    };
+    Frame::new(vec![
+        column("late", Values::Int(late.collect())),
+        column("delay", Values::Float(delay)),
+        column("carrier", Values::Text(carrier)),
+    ])
+    .unwrap()
+}
+
+/// A request for two flights, the first surely on time, the second surely late.
+pub fn two_flights() -> Value {
+    json!({ "inputs": [
+        { "name": "delay", "shape": [2], "datatype": "FP64", "data": [5.0, 95.0] },
+        { "name": "carrier", "shape": [2], "datatype": "BYTES", "data": ["A", "B"] },
+    ]})
+}

@@ -1,0 +1,10 @@
+//! The whole surface, asked in process: the router that a socket would lead to, on real stores.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod coverage;
+mod house;
+mod malformed;
+mod openapi;
+mod pipelines;
+mod predictions;
+mod resources;
