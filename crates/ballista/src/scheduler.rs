@@ -8,6 +8,7 @@ use ballista_core::optimizer::ballista_default_optimizer_rules;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
@@ -35,11 +36,17 @@ impl Scheduler {
     pub async fn start(listen: SocketAddr, tables: &Tables) -> Result<Self> {
         let runtime = runtime("scheduler", 2)?;
         let tables = tables.clone();
-        let started = runtime.spawn(async move { serve(listen, tables).await });
-        let address = match started.await {
-            Ok(address) => address?,
-            Err(error) => return Err(failed("scheduler", error)),
-        };
+        let bound = runtime.spawn(async move { bind(listen, tables).await });
+        let (listener, server) = bound.await.map_err(|error| failed("scheduler", error))??;
+        let address = listener
+            .local_addr()
+            .map_err(|error| failed("scheduler", error))?;
+        // The runtime owns the task: dropping the scheduler ends it.
+        runtime.spawn(async move {
+            if let Err(error) = start_grpc_service_with_listener(listener, server).await {
+                tracing::error!(%error, "the Ballista scheduler stopped");
+            }
+        });
         Ok(Self {
             address,
             runtime: Some(runtime),
@@ -67,7 +74,10 @@ impl Drop for Scheduler {
     }
 }
 
-async fn serve(listen: SocketAddr, tables: Tables) -> Result<SocketAddr> {
+async fn bind(
+    listen: SocketAddr,
+    tables: Tables,
+) -> Result<(TcpListener, SchedulerServer<LogicalPlanNode, PhysicalPlanNode>)> {
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| failed("scheduler", error))?;
@@ -91,12 +101,7 @@ async fn serve(listen: SocketAddr, tables: Tables) -> Result<SocketAddr> {
     let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config))
         .await
         .map_err(|error| failed("scheduler", error))?;
-    tokio::spawn(async move {
-        if let Err(error) = start_grpc_service_with_listener(listener, server).await {
-            tracing::error!(%error, "the Ballista scheduler stopped");
-        }
-    });
-    Ok(address)
+    Ok((listener, server))
 }
 
 /// What planning on the scheduler and running on a worker start from.

@@ -255,7 +255,7 @@ impl Records {
         self.check_record()?;
         self.record_start = self.position;
         self.records += 1;
-        if self.records % BATCH_RECORDS == 0 {
+        if self.records.is_multiple_of(BATCH_RECORDS) {
             self.batch_start = self.position;
         }
         Ok(())

@@ -1,14 +1,16 @@
 //! Queries and profiles come back the same from a scheduler and an executor on loopback.
 
 use everloop_ballista::Cluster;
-use everloop_core::Values;
+use everloop_core::{Ids, Values};
+use everloop_objects::{Objects, Options, StoreUrl};
 use everloop_tables::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use everloop_tables::{ProfileOptions, Session, Source, Tables, TablesOptions};
+use everloop_tables::{ObjectFile, ProfileOptions, Session, Source, Tables, TablesOptions};
 use std::sync::Arc;
 
 struct Fixture {
     folder: tempfile::TempDir,
     local: Tables,
+    objects: Objects,
     remote: Tables,
     _cluster: Cluster,
 }
@@ -21,6 +23,9 @@ impl Fixture {
             ..TablesOptions::default()
         })
         .unwrap();
+        let url = StoreUrl::folder(folder.path().join("objects"));
+        let objects = Objects::open(&url, &Options::new(Ids::system())).await.unwrap();
+        let local = local.with_objects(objects.clone());
         let cluster = Cluster::start(&local, 1, 2, &folder.path().join("work"))
             .await
             .unwrap();
@@ -28,6 +33,7 @@ impl Fixture {
         let fixture = Self {
             folder,
             local,
+            objects,
             remote,
             _cluster: cluster,
         };
@@ -115,6 +121,30 @@ async fn a_cluster_answers_as_this_process_does() {
         }
     }
     compare_profiles(&local, &remote).await;
+    objects_are_read_by_workers(&fixture).await;
+}
+
+/// Workers of this process share the stores, so content-addressed files need no path.
+async fn objects_are_read_by_workers(fixture: &Fixture) {
+    let mut files = Vec::new();
+    for part in 0..3 {
+        let path = fixture.folder.path().join(format!("part-{part}.parquet"));
+        let stored = fixture.objects.put_file(&path).await.unwrap();
+        files.push(ObjectFile {
+            hash: stored.hash,
+            name: "part.parquet".to_owned(),
+            size: stored.size,
+        });
+    }
+    let session = fixture.remote.session().await.unwrap();
+    session.add("objects", Source::objects(files)).await.unwrap();
+    let frame = session
+        .sql("SELECT SUM(id) AS s FROM objects")
+        .await
+        .unwrap()
+        .to_frame()
+        .unwrap();
+    assert_eq!(frame.get("s").unwrap().number(0), 71_994_000.0);
 }
 
 /// Float sums may differ in their last digits; all else is equal.

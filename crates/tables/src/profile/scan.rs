@@ -5,6 +5,7 @@
 
 use super::builder::ProfileBuilder;
 use super::{Profile, ProfileOptions};
+use crate::cpu::failure;
 use crate::error::{Error, Result, from_datafusion};
 use crate::session::Session;
 use datafusion::arrow::array::AsArray;
@@ -16,9 +17,10 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionContext;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// Parts of a table with few columns.
 const PARTITIONS: usize = 32;
@@ -133,23 +135,22 @@ async fn merge_in_order(
     threads: usize,
 ) -> Result<Profile> {
     let count = scan.output_partitioning().partition_count();
-    let mut parts = futures::stream::iter(0..count)
-        .map(|index| {
-            let (scan, task, builder) = (Arc::clone(&scan), Arc::clone(&task), empty.fresh());
-            let part = tokio::spawn(one_partition(scan, task, builder, index));
-            let part = tokio_util::task::AbortOnDropHandle::new(part);
-            async move {
-                match part.await {
-                    Ok(profile) => Ok((index, profile?)),
-                    Err(failed) => Err(crate::cpu::failure(failed)),
-                }
-            }
-        })
-        .buffer_unordered(threads);
+    let start = |parts: &mut JoinSet<Result<(usize, Profile)>>, index: usize| {
+        if index < count {
+            let part = one_partition(Arc::clone(&scan), Arc::clone(&task), empty.fresh(), index);
+            parts.spawn(async move { Ok((index, part.await?)) });
+        }
+    };
+    let mut parts = JoinSet::new();
+    (0..threads).for_each(|index| start(&mut parts, index));
+    let mut started = threads;
     let mut merged = empty.fresh().finish();
     let mut waiting: BTreeMap<usize, Profile> = BTreeMap::new();
     let mut next = 0;
-    while let Some((index, profile)) = parts.try_next().await? {
+    while let Some(part) = parts.join_next().await {
+        let (index, profile) = part.map_err(failure)??;
+        start(&mut parts, started);
+        started += 1;
         waiting.insert(index, profile);
         while let Some(profile) = waiting.remove(&next) {
             merged.merge(&profile)?;

@@ -81,7 +81,7 @@ async fn formats_are_told_by_extension_and_not_mixed() {
     let odd = folder.write("c.data", "x\n1\n2\n");
     let error = rows(&[csv, json]).await.unwrap_err();
     assert!(matches!(error, Error::MixedFormats { .. }), "{error:?}");
-    let error = rows(&[odd.clone()]).await.unwrap_err();
+    let error = rows(std::slice::from_ref(&odd)).await.unwrap_err();
     assert!(matches!(error, Error::UnknownFormat { .. }), "{error:?}");
     let given = Source::paths([odd]).with_format(Format::Csv(Default::default()));
     assert_eq!(tables().rows(given).await.unwrap(), 2);

@@ -45,6 +45,36 @@ fn a_column_takes_kilobytes_however_many_rows() {
     assert!(length < 24 << 10, "{length}");
 }
 
+/// Written by the first release. It stays readable, with these figures, for ever.
+#[test]
+fn profiles_of_every_release_are_read() {
+    let stored = include_str!("../data/profile-v1.json");
+    let profile = Profile::from_json(stored).unwrap();
+    assert_eq!((profile.rows(), profile.columns().len()), (5_000, 2));
+    let many = profile.column("many").unwrap();
+    assert_eq!((many.is_exact(), many.distinct().round()), (false, V1_DISTINCT));
+    assert!(
+        (many.quantile(0.5).unwrap() - V1_MEDIAN).abs() < 1e-12,
+        "{:?}",
+        many.quantile(0.5)
+    );
+    let few = profile.column("few").unwrap();
+    assert_eq!(few.share_of("JFK"), V1_JFK);
+    // It still merges with what is profiled today: the same rows change no set of values.
+    let mut merged = profile.clone();
+    merged.merge(&self::profile()).unwrap();
+    assert_eq!(
+        merged.column("many").unwrap().distinct(),
+        many.distinct(),
+        "hashes have not changed"
+    );
+    assert_eq!(merged.column("few").unwrap().share_of("JFK"), V1_JFK);
+}
+
+const V1_DISTINCT: f64 = 4962.0;
+const V1_MEDIAN: f64 = 0.5047462480345437;
+const V1_JFK: f64 = 0.2968;
+
 fn refused(change: impl Fn(&mut Value)) {
     let mut document = serde_json::to_value(profile()).unwrap();
     change(&mut document);
