@@ -43,7 +43,6 @@ pub fn route_list(app: &App) -> Vec<RouteInfo> {
 }
 
 /// The whole surface, ready to answer.
-#[must_use]
 pub fn router(app: &App) -> Router {
     let (router, list) = routes_of(app).finish();
     app.describe(describe(&list));

@@ -132,7 +132,6 @@ impl Routes {
     }
 
     /// The routes as a list, and as a router that still lacks its state.
-    #[must_use]
     pub fn finish(self) -> (Router<App>, Vec<RouteInfo>) {
         (self.router, self.list)
     }

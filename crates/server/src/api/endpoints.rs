@@ -233,9 +233,13 @@ async fn deploy(
 ) -> ApiResult<Json<EndpointBody>> {
     let endpoint: EndpointName = name(wanted)?;
     let model: ModelName = name(body.model)?;
-    app.try_loading(&caller.project, &model, body.version).await?;
     let (project, actor, at) = (caller.project.clone(), caller.actor().clone(), app.clock().now());
     let (target, version) = (endpoint.clone(), VersionNumber(body.version));
+    let (looked_in, looked_for) = (project.clone(), model.clone());
+    app.db()
+        .read(move |tx| refuse_unready(tx, &looked_in, &looked_for, version))
+        .await?;
+    app.try_loading(&caller.project, &model, body.version).await?;
     app.db()
         .write(move |tx| {
             refuse_unready(tx, &project, &model, version)?;

@@ -147,7 +147,7 @@ async fn a_deployment_is_a_route_and_a_row_of_the_ledger() {
 
     let body = json!({ "model": "flight-delay", "version": 99 });
     let missing = house.put("/api/v1/endpoints/flight-delay", &body).await;
-    assert!(missing.status.is_client_error(), "{:?}", missing.body);
+    assert_eq!(missing.status, StatusCode::NOT_FOUND, "{:?}", missing.body);
     let unchanged = house.get("/api/v1/endpoints/flight-delay").await.good();
     assert_eq!(unchanged["routes"], all);
 }
