@@ -179,16 +179,24 @@ impl Controller {
                 versions::mark_ready(tx, &by, &model, number)?;
                 let version = u64::from(number.0);
                 let made_content = versions::get(tx, &project, &model, number)?.map(|found| found.content);
-                let is_same = made_content.is_some() && made_content == content_now;
                 let next = Retraining {
                     version: Some(version),
                     state: State::Judging,
                     ..seen.clone()
                 };
-                if !is_same {
+                let before = match number.0.checked_sub(1).filter(|before| *before > 0) {
+                    Some(before) => {
+                        versions::get(tx, &project, &model, VersionNumber(before))?.map(|found| found.content)
+                    }
+                    None => None,
+                };
+                let words = if made_content == content_now {
+                    format!("{model}@{version} is the very model that serves already")
+                } else if made_content == before {
+                    format!("{model}@{version} is the very model that was judged before it")
+                } else {
                     return retrainings::advance(tx, now, &project, &seen, &next);
-                }
-                let words = format!("{model}@{version} is the very model that serves already");
+                };
                 let draft = Draft {
                     kind: "retraining",
                     subject: format!("model:{model}@{version}"),
