@@ -34,7 +34,7 @@ pub use error::{Error, Place, Result};
 pub use frame::{from_frame, to_frame};
 pub use options::TablesOptions;
 pub use profile::{
-    Bin, ColumnProfile, Kind, Profile, ProfileBuilder, ProfileOptions, TextLengths, TopValue,
+    Bin, CategoryShares, ColumnProfile, Kind, Profile, ProfileBuilder, ProfileOptions, TextLengths, TopValue,
     profile_function,
 };
 pub use session::Session;

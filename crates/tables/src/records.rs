@@ -16,7 +16,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -71,8 +71,57 @@ impl Text {
     }
 }
 
-/// Which paths of all stores are text, when their extension does not say so.
-pub(crate) type TextPaths = Arc<RwLock<HashMap<String, Text>>>;
+/// Which paths of all stores are text, when their extension does not say so, and how many sessions read them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TextPaths(Arc<RwLock<HashMap<String, (Text, usize)>>>);
+
+impl TextPaths {
+    fn get(&self, path: &str) -> Option<Text> {
+        self.0.read().get(path).map(|(text, _)| *text)
+    }
+}
+
+/// The paths that one session made known; they are forgotten with it.
+#[derive(Debug)]
+pub(crate) struct SessionPaths {
+    all: TextPaths,
+    mine: Mutex<Vec<String>>,
+}
+
+impl SessionPaths {
+    pub(crate) fn new(all: TextPaths) -> Self {
+        Self {
+            all,
+            mine: Mutex::default(),
+        }
+    }
+
+    /// Makes known that the file at `path` is read as `format`.
+    pub(crate) fn add(&self, path: &str, format: &Format) {
+        let by_name = Format::of_name(path).as_ref().and_then(Text::of);
+        let Some(text) = Text::of(format).filter(|text| Some(*text) != by_name) else {
+            return;
+        };
+        let mut all = self.all.0.write();
+        let entry = all.entry(path.to_owned()).or_insert((text, 0));
+        *entry = (text, entry.1 + 1);
+        self.mine.lock().push(path.to_owned());
+    }
+}
+
+impl Drop for SessionPaths {
+    fn drop(&mut self) {
+        let mut all = self.all.0.write();
+        for path in self.mine.get_mut().drain(..) {
+            if let Some((_, readers)) = all.get_mut(&path) {
+                *readers -= 1;
+                if *readers == 0 {
+                    all.remove(&path);
+                }
+            }
+        }
+    }
+}
 
 /// A store whose text files have bounded records.
 #[derive(Debug)]
@@ -88,8 +137,8 @@ impl RecordGuard {
     }
 
     fn text(&self, location: &Path) -> Option<Text> {
-        if let Some(text) = self.paths.read().get(location.as_ref()) {
-            return Some(*text);
+        if let Some(text) = self.paths.get(location.as_ref()) {
+            return Some(text);
         }
         Text::of(&Format::of_name(location.filename()?)?)
     }
@@ -318,6 +367,23 @@ mod tests {
     fn a_quote_inside_a_plain_value_opens_nothing() {
         let rows = "5\" pipe,1\n".repeat(10);
         assert!(check(CSV, &[&rows]).is_ok());
+    }
+
+    #[test]
+    fn paths_are_forgotten_with_the_last_session_that_reads_them() {
+        let all = TextPaths::default();
+        let semicolons = Format::Csv(crate::CsvFormat {
+            delimiter: b';',
+            ..crate::CsvFormat::default()
+        });
+        let (a, b) = (SessionPaths::new(all.clone()), SessionPaths::new(all.clone()));
+        a.add("x.csv", &semicolons);
+        b.add("x.csv", &semicolons);
+        b.add("plain.csv", &Format::Csv(crate::CsvFormat::default()));
+        drop(a);
+        assert_eq!(all.get("x.csv"), Some(Text::Csv { delimiter: b';' }));
+        drop(b);
+        assert!(all.0.read().is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::listing;
 use crate::ordered::InOrderExec;
 use crate::profile::{Profile, ProfileOptions, profile_function};
 use crate::query;
-use crate::records::Text;
+use crate::records::SessionPaths;
 use crate::resolve::{self, Files};
 use crate::source::{Format, Source};
 use crate::tables::Tables;
@@ -35,6 +35,7 @@ const STREAM_BUFFER: usize = 2;
 pub struct Session {
     tables: Tables,
     context: SessionContext,
+    text_paths: Arc<SessionPaths>,
 }
 
 impl std::fmt::Debug for Session {
@@ -54,7 +55,12 @@ impl Session {
             .with_default_features();
         let context = tables.engine().connect(state).await?;
         context.register_udaf(profile_function());
-        Ok(Self { tables, context })
+        let text_paths = Arc::new(SessionPaths::new(tables.text_paths().clone()));
+        Ok(Self {
+            tables,
+            context,
+            text_paths,
+        })
     }
 
     /// Gives the rows of `source` the name `name`. Files are found and their schema is read now; a file that appears
@@ -289,9 +295,8 @@ impl Session {
             Some(format) => format,
             None => listing::common_format(&files)?,
         };
-        if let Some(text) = Text::of(&format) {
-            let mut paths = self.tables.text_paths().write();
-            paths.extend(files.files.iter().map(|file| (file.location.to_string(), text)));
+        for file in &files.files {
+            self.text_paths.add(file.location.as_ref(), &format);
         }
         let max_columns = self.tables.options().max_columns;
         listing::table(&self.context.state(), &files, &format, max_columns).await

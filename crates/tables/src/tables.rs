@@ -64,7 +64,7 @@ impl Tables {
         Self(Arc::new(Inner {
             options: self.0.options.clone(),
             env: Arc::clone(&self.0.env),
-            text_paths: Arc::clone(&self.0.text_paths),
+            text_paths: self.0.text_paths.clone(),
             engine,
             cpu: Arc::clone(&self.0.cpu),
         }))
@@ -101,7 +101,7 @@ impl Tables {
             OBJECTS_SCHEME => Arc::new(Numbered(store)),
             _ => store,
         };
-        let guarded = RecordGuard::new(store, self.0.options.record_limit, Arc::clone(&self.0.text_paths));
+        let guarded = RecordGuard::new(store, self.0.options.record_limit, self.0.text_paths.clone());
         self.0.env.register_object_store(url, Arc::new(guarded));
     }
 

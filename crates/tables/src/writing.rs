@@ -11,6 +11,7 @@ use futures::StreamExt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Rows of a row group: small enough that a file of a million rows is read by several threads.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -47,7 +48,7 @@ pub(crate) async fn write_parquet(mut stream: SendableRecordBatchStream, path: &
         path: draft_path(path),
         published: false,
     };
-    let file = File::create(&draft.path).map_err(|error| write_error(path, error))?;
+    let file = File::create_new(&draft.path).map_err(|error| write_error(path, error))?;
     let schema = stream.schema();
     let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties()?))
         .map_err(|error| parquet_error(path, error))?;
@@ -111,10 +112,12 @@ fn properties() -> Result<WriterProperties> {
         .build())
 }
 
+/// A name of its own for each writer, hidden from folders that are read as tables.
 fn draft_path(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".draft");
-    path.with_file_name(name)
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let draft = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}-{draft}.draft", std::process::id()))
 }
 
 /// Makes the new name itself durable.

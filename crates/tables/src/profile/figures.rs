@@ -29,6 +29,17 @@ pub struct Bin {
     pub share: f64,
 }
 
+/// How the rows of a column spread over given categories.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CategoryShares {
+    /// One share per category asked for, in that order.
+    pub shares: Vec<f64>,
+    /// Rows with another value.
+    pub other: f64,
+    /// Rows without a value.
+    pub null: f64,
+}
+
 /// Lengths of texts in characters (Unicode scalar values).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TextLengths {
@@ -228,6 +239,23 @@ impl ColumnProfile {
             State::Opaque => 0,
         };
         count as f64 / self.rows as f64
+    }
+
+    /// The shares of rows that hold each of `categories`, of those that hold something else, and of those without a
+    /// value; together 1. Counts that are too low (see [`count_error`](Self::count_error)) appear under `other`.
+    #[must_use]
+    pub fn category_shares<S: AsRef<str>>(&self, categories: &[S]) -> CategoryShares {
+        let shares: Vec<f64> = categories
+            .iter()
+            .map(|category| self.share_of(category.as_ref()))
+            .collect();
+        let null = self.null_share();
+        let rest = 1.0 - null - shares.iter().sum::<f64>();
+        CategoryShares {
+            shares,
+            other: if self.rows == 0 { 0.0 } else { rest.max(0.0) },
+            null,
+        }
     }
 
     /// The share of rows without a value; 0 without rows.

@@ -22,7 +22,7 @@ mod values;
 
 pub use builder::ProfileBuilder;
 pub use column::{ColumnProfile, Kind};
-pub use figures::{Bin, TextLengths, TopValue};
+pub use figures::{Bin, CategoryShares, TextLengths, TopValue};
 pub use function::profile_function;
 
 use crate::error::{Error, Result};

@@ -348,6 +348,25 @@ async fn bins_for_drift_sum_to_one_and_hold_equal_shares() {
 }
 
 #[tokio::test]
+async fn categories_others_and_nulls_sum_to_one() {
+    let texts: StringArray = (0..100)
+        .map(|i| match i % 10 {
+            0 => None,
+            1..=3 => Some("EWR"),
+            4..=8 => Some("JFK"),
+            _ => Some("XXX"),
+        })
+        .collect();
+    let profile = profile_of(&[batch(vec![("dest", Arc::new(texts))])]);
+    let shares = profile
+        .column("dest")
+        .unwrap()
+        .category_shares(&["JFK", "EWR", "LGA"]);
+    assert_eq!(shares.shares, [0.5, 0.3, 0.0]);
+    assert!(close(shares.other, 0.1) && close(shares.null, 0.1), "{shares:?}");
+}
+
+#[tokio::test]
 async fn columns_without_spread_have_one_bin() {
     let constant = Arc::new(Float64Array::from(vec![4.0; 10]));
     let empty = Arc::new(Float64Array::from(vec![None; 10]));
