@@ -1,0 +1,411 @@
+//! One way to ask, whether a server answers over the network or this process answers itself.
+//!
+//! With `EVERLOOP_URL` every command is an HTTP request; without it the same request goes to the same router in
+//! process, on the project's embedded store. Nothing else differs.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use everloop_access::Principal;
+use everloop_core::{Code, Coded};
+use everloop_server::App;
+use futures::Stream;
+use futures::StreamExt;
+use http::{Method, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::pin::Pin;
+use std::time::Duration;
+use tower::ServiceExt;
+
+/// All but letters, digits and the marks that are plain in every part of an address.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+/// How long a server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long an answer may stay silent: a whole way round the loop at most. Event streams say something every few
+/// seconds.
+const SILENCE: Duration = Duration::from_secs(3600);
+
+/// A stream of bytes from an answer.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, ClientError>> + Send>>;
+
+/// Why a request got no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server said no, and why.
+    #[error("{message}")]
+    Refused {
+        /// What a script may react to.
+        code: Code,
+        /// What failed.
+        message: String,
+        /// Where.
+        location: Option<String>,
+        /// How to mend it.
+        hint: Option<String>,
+    },
+    /// The server can't be reached.
+    #[error("can't reach {url}")]
+    Unreachable {
+        /// The address asked.
+        url: String,
+        /// What the connection said.
+        source: reqwest::Error,
+    },
+    /// The answer is not what this version of the program understands.
+    #[error("unexpected answer to {method} {path}: {problem}")]
+    Unexpected {
+        /// The method.
+        method: Method,
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Coded for ClientError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Refused { code, .. } => *code,
+            Self::Unreachable { .. } => Code::Unavailable,
+            Self::Unexpected { .. } => Code::Internal,
+        }
+    }
+
+    fn location(&self) -> Option<String> {
+        match self {
+            Self::Refused { location, .. } => location.clone(),
+            Self::Unreachable { .. } | Self::Unexpected { .. } => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Refused { hint, .. } => hint.clone(),
+            Self::Unreachable { .. } => Some(
+                "start it with \"everloop server\", or unset EVERLOOP_URL to work on the project's own store"
+                    .into(),
+            ),
+            Self::Unexpected { .. } => Some("are the server and this program of the same version?".into()),
+        }
+    }
+}
+
+/// Asks the server, or this process.
+#[derive(Debug, Clone)]
+pub enum Client {
+    /// Over the network.
+    Remote(Remote),
+    /// In process.
+    Local {
+        /// The whole surface.
+        router: Router,
+        /// Who asks.
+        principal: Principal,
+    },
+}
+
+/// A server by its address.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    http: reqwest::Client,
+    base: String,
+    token: Option<String>,
+    project: Option<String>,
+}
+
+impl Remote {
+    /// The server at `base`, such as `http://127.0.0.1:5000`.
+    #[must_use]
+    pub fn new(base: &str, token: Option<String>, project: Option<String>) -> Self {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .build();
+        // Only a process without any TLS provider fails here, and `main` installs one before anything else.
+        let http = http.expect("the TLS provider that main installed");
+        Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            token,
+            project,
+        }
+    }
+}
+
+impl Client {
+    /// Asks the router of this very process, as `principal`.
+    #[must_use]
+    pub fn local(app: &App, principal: Principal) -> Self {
+        Self::Local {
+            router: everloop_server::router(app),
+            principal,
+        }
+    }
+
+    /// `GET path` as `T`.
+    ///
+    /// # Errors
+    /// When the server can't be reached, refuses, or answers something else.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.json(Method::GET, path, None::<&()>).await
+    }
+
+    /// `POST path` with a JSON body, as `T`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.json(Method::POST, path, Some(body)).await
+    }
+
+    /// `PUT path` with a JSON body, as `T`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn put<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.json(Method::PUT, path, Some(body)).await
+    }
+
+    /// `DELETE path`, as `T`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.json(Method::DELETE, path, None::<&()>).await
+    }
+
+    /// `GET path` as a stream of bytes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn stream(&self, path: &str) -> Result<ByteStream, ClientError> {
+        match self {
+            Self::Remote(remote) => {
+                let response = remote.send(Method::GET, path, Vec::new()).await?;
+                if !response.status().is_success() {
+                    let status = response.status();
+                    let bytes = response
+                        .bytes()
+                        .await
+                        .map_err(|source| remote.unreachable(source))?;
+                    return Err(refused(&Method::GET, path, status, &bytes));
+                }
+                let remote = remote.clone();
+                Ok(response
+                    .bytes_stream()
+                    .map(move |part| part.map_err(|source| remote.unreachable(source)))
+                    .boxed())
+            }
+            Self::Local { router, principal } => {
+                let response = call(router, principal, Method::GET, path, Vec::new()).await;
+                if !response.status().is_success() {
+                    let (status, bytes) = collect(response).await;
+                    return Err(refused(&Method::GET, path, status, &bytes));
+                }
+                let path = path.to_owned();
+                let parts = response.into_body().into_data_stream();
+                Ok(parts
+                    .map(move |part| {
+                        part.map_err(|error| ClientError::Unexpected {
+                            method: Method::GET,
+                            path: path.clone(),
+                            problem: error.to_string(),
+                        })
+                    })
+                    .boxed())
+            }
+        }
+    }
+
+    async fn json<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, ClientError> {
+        let unexpected = |problem: String| ClientError::Unexpected {
+            method: method.clone(),
+            path: path.to_owned(),
+            problem,
+        };
+        let body = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| unexpected(error.to_string()))?,
+            None => Vec::new(),
+        };
+        let (status, bytes) = match self {
+            Self::Remote(remote) => remote.exchange(method.clone(), path, body).await?,
+            Self::Local { router, principal } => {
+                collect(call(router, principal, method.clone(), path, body).await).await
+            }
+        };
+        if !status.is_success() {
+            return Err(refused(&method, path, status, &bytes));
+        }
+        // Routes without an answer have an empty body, which reads as null.
+        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        serde_json::from_slice(text).map_err(|error| unexpected(error.to_string()))
+    }
+}
+
+impl Remote {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<reqwest::Response, ClientError> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if !body.is_empty() {
+            request = request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(body);
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(project) = &self.project {
+            request = request.header(everloop_server::PROJECT_HEADER, project);
+        }
+        request.send().await.map_err(|source| self.unreachable(source))
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let response = self.send(method, path, body).await?;
+        let status = response.status();
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|source| self.unreachable(source))?;
+        Ok((status, bytes))
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+        ClientError::Unreachable {
+            url: self.base.clone(),
+            source: source.without_url(),
+        }
+    }
+}
+
+/// One part of a path, with what a path can't hold escaped.
+#[must_use]
+pub fn segment(text: &str) -> impl std::fmt::Display + '_ {
+    utf8_percent_encode(text, ESCAPED)
+}
+
+/// `path` with the fields of a query that have a value.
+#[must_use]
+pub fn with_query(path: &str, fields: &[(&str, Option<String>)]) -> String {
+    let mut text = path.to_owned();
+    let given = fields
+        .iter()
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    for (place, (name, value)) in given.enumerate() {
+        let sign = if place == 0 { '?' } else { '&' };
+        text.push_str(&format!("{sign}{name}={}", utf8_percent_encode(value, ESCAPED)));
+    }
+    text
+}
+
+async fn call(router: &Router, principal: &Principal, method: Method, path: &str, body: Vec<u8>) -> Response {
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = method;
+    request.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    request.extensions_mut().insert(principal.clone());
+    match path.parse() {
+        Ok(uri) => *request.uri_mut() = uri,
+        Err(_) => {
+            let mut response = Response::new(Body::from("the path is not a valid address"));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            return response;
+        }
+    }
+    match router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+async fn collect(response: Response) -> (StatusCode, Bytes) {
+    let status = response.status();
+    let bytes = http_body_util::BodyExt::collect(response.into_body()).await;
+    (
+        status,
+        bytes.map(http_body_util::Collected::to_bytes).unwrap_or_default(),
+    )
+}
+
+/// Reads our envelope; another server's words are passed on as they are.
+fn refused(method: &Method, path: &str, status: StatusCode, bytes: &[u8]) -> ClientError {
+    let envelope: Option<Value> = serde_json::from_slice(bytes).ok();
+    let error = envelope.as_ref().and_then(|body| body.get("error"));
+    let field = |name: &str| {
+        error
+            .and_then(|error| error.get(name)?.as_str())
+            .map(ToOwned::to_owned)
+    };
+    let code = error.and_then(|error| serde_json::from_value(error.get("code")?.clone()).ok());
+    match (code, field("message")) {
+        (Some(code), Some(message)) => ClientError::Refused {
+            code,
+            message,
+            location: field("location"),
+            hint: field("hint"),
+        },
+        _ => {
+            let text: String = String::from_utf8_lossy(bytes).chars().take(300).collect();
+            ClientError::Unexpected {
+                method: method.clone(),
+                path: path.to_owned(),
+                problem: format!("{status} {text}"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_typed_stays_one_part_of_the_path() {
+        assert_eq!(segment("flights").to_string(), "flights");
+        assert_eq!(segment("a/../b?c d").to_string(), "a%2F..%2Fb%3Fc%20d");
+    }
+
+    #[test]
+    fn only_given_fields_are_asked_for() {
+        let path = with_query(
+            "/x",
+            &[("a", None), ("b", Some("1&2".into())), ("c", Some("3".into()))],
+        );
+        assert_eq!(path, "/x?b=1%262&c=3");
+        assert_eq!(with_query("/x", &[("a", None)]), "/x");
+    }
+}
