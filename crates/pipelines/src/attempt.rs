@@ -100,7 +100,7 @@ impl Attempt {
         match self.pipelines.objects.put_file(&path).await {
             // The file goes when the next attempt starts, or with the run.
             Ok(stored) => (result, Some((stored.hash, stored.size))),
-            Err(error) => (result.and(Err(Failure::Objects(error))), None),
+            Err(error) => (result.and(Err(error.into())), None),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everloop_core::RunId;
-use everloop_project::{Action, Project};
+use everloop_project::{Action, Project, Stage};
 use tokio::sync::OnceCell;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -45,6 +45,8 @@ pub(crate) struct Drive {
     lost: CancellationToken,
     has_parent: bool,
     surroundings: Arc<OnceCell<Surroundings>>,
+    /// Whether some command seems to run Python, so that its version matters.
+    asks_python: bool,
     error: Option<String>,
 }
 
@@ -97,7 +99,12 @@ impl Drive {
             reason: request.reason,
             clock: pipelines.clock.clone(),
         };
+        let runs_python = |stage: &Stage| match &stage.action {
+            Action::Cmd { cmd } => cmd.0.iter().any(|line| line.contains("python")),
+            _ => false,
+        };
         Ok(Self {
+            asks_python: mine.project.stages.values().any(runs_python),
             pipelines: pipelines.clone(),
             options,
             ctx: Arc::new(ctx),
@@ -388,9 +395,7 @@ impl Drive {
         let cell = Arc::clone(&self.surroundings);
         let (root, objects) = (self.decider.root.clone(), self.pipelines.objects.clone());
         let env = Arc::clone(&self.options.env);
-        let asks_python = self.project.stages.values().any(
-            |stage| matches!(&stage.action, Action::Cmd { cmd } if cmd.0.iter().any(|line| line.contains("python"))),
-        );
+        let asks_python = self.asks_python;
         async move {
             cell.get_or_init(|| provenance::look(root, env, asks_python, objects))
                 .await;

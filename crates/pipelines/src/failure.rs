@@ -110,19 +110,37 @@ pub enum Failure {
     Panicked(String),
     /// A query failed.
     #[error(transparent)]
-    Tables(#[from] everloop_tables::Error),
+    Tables(Box<everloop_tables::Error>),
     /// A model can't be trained, read or asked.
     #[error(transparent)]
-    Runtime(#[from] everloop_runtime::Error),
+    Runtime(Box<everloop_runtime::Error>),
     /// A dataset can't be read or versioned.
     #[error(transparent)]
-    Datasets(#[from] everloop_datasets::Error),
+    Datasets(Box<everloop_datasets::Error>),
     /// The object store failed.
     #[error(transparent)]
-    Objects(#[from] everloop_objects::Error),
+    Objects(Box<everloop_objects::Error>),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] everloop_db::Error),
+}
+
+macro_rules! from_boxed {
+    ($($variant:ident: $error:ty,)*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        }
+    )*};
+}
+
+// Boxed, for they are many times as large as the rest and nearly never there.
+from_boxed! {
+    Tables: everloop_tables::Error,
+    Runtime: everloop_runtime::Error,
+    Datasets: everloop_datasets::Error,
+    Objects: everloop_objects::Error,
 }
 
 fn shown(span: Duration) -> String {

@@ -36,6 +36,10 @@ pub(super) async fn run(work: &Work<'_>, train: &Train, log: &mut LogFile) -> Re
             // Nobody listens any more when the stage was cancelled.
             let _ = sender.send(now);
         })?;
+        // Whoever waited was cancelled, or thought dead: the workspace is no longer ours to write to.
+        if sender.is_closed() {
+            return Err(Failure::Cancelled);
+        }
         let example = first_rows(&rows);
         trained.to_files(Some(&example))?.to_dir(&out)?;
         Ok(trained)

@@ -148,3 +148,40 @@ async fn a_wrong_query_says_where() {
     assert!(failed.error.as_deref().unwrap().contains("colr"), "{failed:?}");
     assert!(failed.hint.is_some());
 }
+
+/// The files of the example beside this repository's crates, with its first three months.
+fn copy_example(house: &House) -> std::sync::Arc<everloop_project::Project> {
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/flights");
+    for folder in ["checks", "data"] {
+        std::fs::create_dir_all(house.root.path().join(folder)).unwrap();
+    }
+    let mut files: Vec<String> = ["01", "02", "03"]
+        .map(|month| format!("data/2013-{month}.parquet"))
+        .to_vec();
+    files.extend(["checks/flights.yaml".to_owned(), "checks/model.yaml".to_owned()]);
+    for file in files {
+        std::fs::copy(example.join(&file), house.root.path().join(&file)).unwrap();
+    }
+    let text = std::fs::read(example.join("everloop.yaml")).unwrap();
+    let root = house.root.path().to_owned();
+    let project = everloop_project::Project::parse("everloop.yaml", &text, &|path| root.join(path).exists());
+    std::sync::Arc::new(project.unwrap())
+}
+
+#[tokio::test]
+async fn the_flights_example_trains_a_model_that_knows_something() {
+    let house = crate::house::house().await;
+    let project = copy_example(&house);
+    let request = everloop_pipelines::RunRequest::new(project, house.root.path());
+    let run = house.go(request.clone()).await;
+    assert_eq!(run.summary.state, RunState::Succeeded, "{:?}", run.summary.error);
+    let metrics: serde_json::Value = serde_json::from_str(&house.read("build/metrics.json")).unwrap();
+    let auc = metrics["auc"].as_f64().unwrap();
+    assert!(auc > 0.6 && auc < 0.9, "{metrics}");
+    let again = house.go(request).await;
+    assert!(
+        again.stages.iter().all(|stage| stage.attempt == 0),
+        "{}",
+        states(&again)
+    );
+}

@@ -250,3 +250,63 @@ async fn executables_stay_executable() {
         .unwrap();
     assert_eq!(said.stdout, b"hi\n");
 }
+
+/// A random pipeline: each stage joins some files of stages before it, or of the user.
+fn random_pipeline(shape: &[(u8, u8)]) -> String {
+    let mut yaml = "stages:\n".to_owned();
+    for (place, &(first, second)) in shape.iter().enumerate() {
+        let from = |choice: u8| match usize::from(choice) % (place + 2) {
+            chosen @ (0 | 1) => format!("in{chosen}.txt"),
+            chosen => format!("o{}/x", chosen - 2),
+        };
+        let (a, b) = (from(first), from(second));
+        let deps = if a == b { a.clone() } else { format!("{a}, {b}") };
+        yaml.push_str(&format!(
+            "  s{place}: {{cmd: 'mkdir -p o{place} && cat {a} {b} > o{place}/x && echo {place} >> o{place}/x', deps: [{deps}], outs: [o{place}]}}\n"
+        ));
+    }
+    yaml
+}
+
+/// All outs of a workspace.
+fn outs(house: &House, stages: usize) -> Vec<String> {
+    (0..stages).map(|n| house.read(&format!("o{n}/x"))).collect()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 6, ..Default::default() })]
+
+    /// Whatever is edited, broken and brought back: the workspace ends as if everything had run anew.
+    #[test]
+    fn a_cache_hit_equals_a_rerun(
+        shape in proptest::collection::vec(proptest::prelude::any::<(u8, u8)>(), 1..5),
+        edits in proptest::collection::vec((0_u8..2, 0_u8..3, 0_usize..5, proptest::prelude::any::<bool>()), 1..5),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (cached, fresh) = (house().await, house().await);
+            let yaml = random_pipeline(&shape);
+            for both in [&cached, &fresh] {
+                both.write("in0.txt", "0\n");
+                both.write("in1.txt", "1\n");
+            }
+            cached.run(&yaml).await;
+            for (file, text, broken, is_removed) in edits {
+                for both in [&cached, &fresh] {
+                    both.write(&format!("in{file}.txt"), &format!("{text}\n"));
+                }
+                let victim = cached.root.path().join(format!("o{}", broken % shape.len()));
+                if is_removed {
+                    std::fs::remove_dir_all(victim).unwrap();
+                } else {
+                    std::fs::write(victim.join("x"), "scribble").unwrap();
+                }
+                cached.run(&yaml).await;
+                let mut forced = fresh.request(&yaml);
+                forced.force = true;
+                fresh.go(forced).await;
+                assert_eq!(outs(&cached, shape.len()), outs(&fresh, shape.len()));
+            }
+        });
+    }
+}

@@ -249,6 +249,11 @@ async fn memory_is_limited_when_asked() {
         )
     };
     assert_eq!(states(&house.run(&yaml("64MiB")).await), "a=failed");
+    assert_eq!(
+        states(&house.run(&yaml("4GiB")).await),
+        "a=succeeded",
+        "the limit was what failed it"
+    );
 }
 
 #[tokio::test]
