@@ -6,9 +6,25 @@ use crate::error::{Error, Result, from_datafusion};
 use datafusion::common::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SQLOptions;
+use datafusion::prelude::{SQLOptions, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
+
+/// Functions that make a list of any length from two numbers, outside of every memory limit. (The table functions
+/// `range` and `generate_series` stream and stay.)
+const UNBOUNDED: [&str; 6] = [
+    "array_repeat",
+    "array_resize",
+    "generate_series",
+    "list_repeat",
+    "list_resize",
+    "range",
+];
+
+/// Takes functions away that a statement could end the process with.
+pub(crate) fn forget_unbounded(context: &SessionContext) {
+    UNBOUNDED.iter().for_each(|name| context.deregister_udf(name));
+}
 
 /// Plans one statement that reads, for `engine`.
 ///

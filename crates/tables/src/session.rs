@@ -55,6 +55,7 @@ impl Session {
             .with_default_features();
         let context = tables.engine().connect(state).await?;
         context.register_udaf(profile_function());
+        query::forget_unbounded(&context);
         let text_paths = Arc::new(SessionPaths::new(tables.text_paths().clone()));
         Ok(Self {
             tables,

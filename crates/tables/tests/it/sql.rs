@@ -171,6 +171,29 @@ async fn ordinary_functions_are_there() {
 }
 
 #[tokio::test]
+async fn functions_that_make_lists_of_any_length_are_not_there() {
+    for text in [
+        "SELECT range(0, 100000000000) AS x",
+        "SELECT generate_series(0, 100000000000) AS x",
+        "SELECT array_repeat(1, 100000000000) AS x",
+        "SELECT list_repeat(1, 100000000000) AS x",
+        "SELECT array_resize([1], 100000000000) AS x",
+    ] {
+        let error = error(text).await;
+        assert!(
+            matches!(error, Error::UnknownFunction { .. }),
+            "{text}: {error:?}"
+        );
+    }
+    let counted = session()
+        .await
+        .sql("SELECT SUM(value) AS s FROM range(0, 1000)")
+        .await
+        .unwrap();
+    assert_eq!(counted.rows(), 1);
+}
+
+#[tokio::test]
 async fn a_name_is_given_once() {
     let session = session().await;
     let again = session
