@@ -70,9 +70,9 @@ pub struct RevokeArgs {
     id: String,
 }
 
-/// Verify the ledger: every row against the row before, and against the anchors beside the store.
+/// Verify that the ledger is as it was written.
 ///
-/// Names the first row that was edited, deleted, moved or cut off. Exits with 3 when one was.
+/// Checks every row against the row before it and against the anchors beside the store. Names the first row that was edited, deleted, moved or cut off. Exits with 3 when one was.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  everloop admin verify")]
 pub struct VerifyArgs {}

@@ -102,13 +102,8 @@ pub async fn restore(args: &RestoreArgs, context: &Context) -> anyhow::Result<Ex
     refuse_remote()?;
     let config = &context.config;
     let home = config.home().to_owned();
-    let url = match config.parsed("db", "sqlite:PATH or postgres://USER@HOST/DATABASE")? {
-        Some(url) => url,
-        None => {
-            refuse_existing(&home.join(DATABASE))?;
-            DbUrl::sqlite(home.join(DATABASE))
-        }
-    };
+    let database = database(config)?;
+    refuse_existing(&database)?;
     let from = args.dir.join(DATABASE);
     if !from.is_file() {
         return Err(
@@ -130,7 +125,7 @@ pub async fn restore(args: &RestoreArgs, context: &Context) -> anyhow::Result<Ex
     }
     let dir = args.dir.clone();
     copied = blocking(move || copy_beside(&dir, &home, copied)).await?;
-    Db::restore(&url, &from).await?;
+    Db::restore(&DbUrl::sqlite(database), &from).await?;
     context.output.result(&copied, |copied| {
         format!(
             "restored into {}: {} files, {} bytes",
@@ -151,6 +146,20 @@ fn refuse_remote() -> Result<(), Problem> {
             "backups are made where the stores lie, not over the network",
         )
         .hint("unset EVERLOOP_URL and run this on the server's machine")),
+    }
+}
+
+/// The file of the embedded database.
+fn database(config: &Config) -> Result<PathBuf, Problem> {
+    match config.text("db") {
+        None => Ok(config.home().join(DATABASE)),
+        Some(url) => match url.strip_prefix("sqlite:") {
+            Some(path) => Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path))),
+            None => Err(
+                Problem::new(Code::Unsupported, "only the embedded database is restored here")
+                    .hint("restore a Postgres database with pg_restore"),
+            ),
+        },
     }
 }
 

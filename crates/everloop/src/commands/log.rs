@@ -15,7 +15,7 @@ use crate::output::{Output, moment};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  everloop log --kind alias.\n  everloop log --follow --json")]
 pub struct LogArgs {
-    /// Kinds that start with this text, such as alias.
+    /// Kinds that start with this text, such as "alias."
     #[arg(long)]
     kind: Option<String>,
     /// About exactly this, such as dataset:flights@3

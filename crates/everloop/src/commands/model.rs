@@ -80,7 +80,7 @@ pub struct RollbackArgs {
     /// Name of the model
     model: String,
     /// Why, for the ledger
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     why: String,
 }
 
@@ -94,7 +94,7 @@ pub struct ApproveArgs {
     #[arg(value_name = "MODEL@VERSION")]
     model: VersionRef,
     /// In your words
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     comment: String,
 }
 
@@ -110,7 +110,7 @@ pub struct RejectArgs {
     #[arg(value_name = "MODEL@VERSION")]
     model: VersionRef,
     /// In your words
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     comment: String,
 }
 

@@ -19,7 +19,7 @@ use crate::output::Output;
 #[command(after_help = "Example:\n  everloop retrain --why 'new prices since Monday'")]
 pub struct RetrainArgs {
     /// Why, for the ledger
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     why: String,
 }
 

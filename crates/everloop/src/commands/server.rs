@@ -5,7 +5,6 @@ use everloop_access::{NewToken, Role, TokenScope};
 use everloop_core::{Actor, Clock, Code};
 use everloop_server::{App, Listener, Mode, Tls, router, serve};
 use std::net::SocketAddr;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::context::{Context, login};
@@ -79,6 +78,8 @@ pub async fn run(args: &ServerArgs, context: &Context) -> anyhow::Result<Exit> {
     let url = listener.url();
     app.listening_at(&url);
     let background = app.start();
+    // Whoever reads the line may tell us to stop at once.
+    let mut signals = Signals::listen()?;
     context.output.line(&format!("everloop listening on {url}"))?;
     let stop = app.stopping();
     let served = {
@@ -86,12 +87,12 @@ pub async fn run(args: &ServerArgs, context: &Context) -> anyhow::Result<Exit> {
         tokio::pin!(serving);
         tokio::select! {
             served = &mut serving => served,
-            told = told_to_stop(&stop) => {
-                told?;
+            () = signals.next() => {
+                stop.cancel();
                 context.output.note("stopping: open requests are answered; interrupt again to end at once");
                 tokio::select! {
                     served = &mut serving => served,
-                    _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
+                    () = signals.next() => return Ok(Exit::Interrupted),
                 }
             }
         }
@@ -102,20 +103,44 @@ pub async fn run(args: &ServerArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Waits for SIGINT or SIGTERM and passes it on.
-async fn told_to_stop(stop: &CancellationToken) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+/// What tells a server to stop: Ctrl-C, and a service manager's SIGTERM.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted?,
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    stop.cancel();
-    Ok(())
+}
+
+/// What tells a server to stop: Ctrl-C.
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self(tokio::signal::windows::ctrl_c()?))
+    }
+
+    async fn next(&mut self) {
+        let _ = self.0.recv().await;
+    }
 }
 
 fn tls(config: &Config) -> Result<Option<Tls>, Problem> {

@@ -1,0 +1,9 @@
+//! The program as its users meet it: the real binary, in a folder of its own.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod backup;
+mod errors;
+mod help;
+mod program;
+mod project;
+mod server;
