@@ -63,7 +63,14 @@ ids! {
 
 /// Makes new ids. Cheap to clone; clones share the generator.
 #[derive(Debug, Clone)]
-pub struct Ids(Source);
+pub struct Ids {
+    source: Source,
+    /// The last ordered id: those of one millisecond count on from it, so that they sort as they were made.
+    last: Arc<Mutex<u128>>,
+}
+
+/// The milliseconds of a UUID of version 7 are its first 48 bits.
+const MILLIS_SHIFT: u32 = 80;
 
 #[derive(Debug, Clone)]
 enum Source {
@@ -75,15 +82,20 @@ impl Ids {
     /// Ids from the machine's randomness.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System)
+        Self {
+            source: Source::System,
+            last: Arc::default(),
+        }
     }
 
     /// The same ids for the same seed and order of calls: for tests and replays.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(Source::Seeded(Arc::new(Mutex::new(
-            rand_pcg::Pcg64::seed_from_u64(seed),
-        ))))
+        let generator = rand_pcg::Pcg64::seed_from_u64(seed);
+        Self {
+            source: Source::Seeded(Arc::new(Mutex::new(generator))),
+            last: Arc::default(),
+        }
     }
 
     /// 128 random bits as 32 hex digits.
@@ -92,17 +104,24 @@ impl Ids {
         format!("{:032x}", self.bits())
     }
 
-    /// A UUID of version 7 as 32 hex digits: ordered by `at`, random in the rest.
+    /// A UUID of version 7 as 32 hex digits: ordered by `at`, and within one millisecond by when it was made here.
     #[must_use]
     pub fn ordered(&self, at: Timestamp) -> String {
         let random = self.bits().to_be_bytes();
         let mut tail = [0_u8; 10];
         tail.copy_from_slice(&random[..10]);
         let millis = u64::try_from(at.millis()).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &tail)
+        let fresh = uuid::Builder::from_unix_timestamp_millis(millis, &tail)
             .into_uuid()
-            .simple()
-            .to_string()
+            .as_u128();
+        // A poisoned lock only means that another thread died between two draws.
+        let mut last = self
+            .last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_same_moment = fresh >> MILLIS_SHIFT == *last >> MILLIS_SHIFT;
+        *last = if is_same_moment { *last + 1 } else { fresh };
+        format!("{:032x}", *last)
     }
 
     /// A new run id.
@@ -140,7 +159,7 @@ impl Ids {
         reason = "the one place that draws the machine's randomness for ids"
     )]
     fn bits(&self) -> u128 {
-        match &self.0 {
+        match &self.source {
             Source::System => rand::rng().random(),
             // A poisoned lock only means that another thread died between two draws.
             Source::Seeded(rng) => rng
@@ -162,6 +181,13 @@ mod tests {
         assert_eq!(first, b.run());
         assert_ne!(first, a.run());
         assert_eq!(first.as_str().len(), 32);
+    }
+
+    #[test]
+    fn ids_of_one_moment_sort_as_they_were_made() {
+        let ids = Ids::system();
+        let made: Vec<String> = (0..1_000).map(|_| ids.ordered(Timestamp(5))).collect();
+        assert!(made.is_sorted() && made.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     #[test]

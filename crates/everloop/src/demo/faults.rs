@@ -1,0 +1,181 @@
+//! The same stream with three faults: a column of nulls, changed units, and a bad challenger that a person releases
+//! past its gates. The checks must stop the first two, the canary must take back the third.
+
+use serde_json::{Value, json};
+
+use super::DemoArgs;
+use super::data::{self, Month};
+use super::narrate::Narration;
+use super::play::{land, month_of_flights, seed, traffic};
+use super::table::{Expectation, Report};
+use super::world::World;
+use crate::output::Output;
+use everloop_tables::Source;
+
+/// The spoilt files keep the text type of the others, which one table asks for.
+const TEXTS: &str = "arrow_cast(tailnum, 'Utf8') AS tailnum, arrow_cast(carrier, 'Utf8') AS carrier, \
+    arrow_cast(origin, 'Utf8') AS origin, arrow_cast(dest, 'Utf8') AS dest, \
+    arrow_cast(manufacturer, 'Utf8') AS manufacturer";
+
+/// Plays April to June of 2013 with the faults.
+pub async fn play(
+    world: &World,
+    args: &DemoArgs,
+    output: Output,
+    narration: &Narration,
+) -> anyhow::Result<Report> {
+    let months = data::year(2013);
+    let mut report = Report::default();
+    seed(world, &months[..3]).await?;
+
+    report
+        .months
+        .push(traffic(world, args, narration, &months[3]).await?);
+    output.note("FAULT: the file of April has no temperatures");
+    let nulls = format!("SELECT * REPLACE (NULLIF(temp, temp) AS temp, {TEXTS}) FROM flights");
+    report.expectations.push(
+        bad_file(
+            world,
+            &months[3],
+            &nulls,
+            "nulls in temp are stopped by the checks",
+        )
+        .await?,
+    );
+
+    report
+        .months
+        .push(traffic(world, args, narration, &months[4]).await?);
+    output.note("FAULT: the file of May has its distances in kilometres");
+    let units =
+        format!("SELECT * REPLACE (CAST(distance * 1.609344 AS INT) AS distance, {TEXTS}) FROM flights");
+    report
+        .expectations
+        .push(bad_file(world, &months[4], &units, "kilometres are stopped by the checks").await?);
+
+    output.note(
+        "FAULT: the labels of the training data are swapped, and someone releases the model all the same",
+    );
+    report
+        .expectations
+        .extend(bad_challenger(world, args, narration, &mut report.months, &months[5]).await?);
+    Ok(report)
+}
+
+/// Lands a spoilt file, goes round, and puts the right file in its place.
+async fn bad_file(world: &World, month: &Month, sql: &str, what: &str) -> anyhow::Result<Expectation> {
+    let spoilt = rewrite(world, month, sql).await?;
+    land(world, month, &spoilt).await?;
+    let outcome = go_round(world, &format!("new data of {}", month.name)).await?;
+    land(world, month, month.bytes).await?;
+    let after = go_round(world, &format!("mended data of {}", month.name)).await?;
+    let held = outcome == "refused_data" && after != "refused_data";
+    Ok(Expectation {
+        what: format!("{what} (with them: {outcome}; mended: {after})"),
+        held,
+    })
+}
+
+async fn rewrite(world: &World, month: &Month, sql: &str) -> anyhow::Result<Vec<u8>> {
+    let (whole, spoilt) = (
+        world.root().join("whole.parquet"),
+        world.root().join("spoilt.parquet"),
+    );
+    std::fs::write(&whole, month.bytes)?;
+    let session = world.tables.session().await?;
+    session
+        .add("flights", Source::paths([whole.to_string_lossy()]))
+        .await?;
+    session.write_parquet(sql, &spoilt).await?;
+    let bytes = std::fs::read(&spoilt)?;
+    std::fs::remove_file(whole)?;
+    std::fs::remove_file(spoilt)?;
+    Ok(bytes)
+}
+
+/// Goes round now; how it ended, or where it stands when it waits for traffic.
+async fn go_round(world: &World, why: &str) -> anyhow::Result<String> {
+    world.settle().await?;
+    if let Some(open) = newest(world).await?.filter(|newest| newest["state"] != "done") {
+        return Ok(open["state"].as_str().unwrap_or_default().to_owned());
+    }
+    world
+        .client()
+        .post::<_, Value>("/api/v1/retrain", &json!({ "why": why }))
+        .await?;
+    world.settle().await?;
+    let newest = newest(world).await?.unwrap_or_default();
+    let word = newest["outcome"].as_str().or_else(|| newest["state"].as_str());
+    Ok(word.unwrap_or("nothing").to_owned())
+}
+
+async fn newest(world: &World) -> anyhow::Result<Option<Value>> {
+    let page: Value = world.client().get("/api/v1/retrainings?limit=1").await?;
+    Ok(page["retrainings"]
+        .as_array()
+        .and_then(|list| list.first())
+        .cloned())
+}
+
+/// Learns from swapped labels; the gates refuse it; a person releases it; the canary takes it back.
+async fn bad_challenger(
+    world: &World,
+    args: &DemoArgs,
+    narration: &Narration,
+    months: &mut Vec<super::table::MonthScores>,
+    month: &Month,
+) -> anyhow::Result<Vec<Expectation>> {
+    // Whatever is rolling out comes to its end first.
+    months.push(traffic(world, args, narration, month).await?);
+    let file = world.root().join("everloop.yaml");
+    let wrong = data::PROJECT.replacen("departed_at, y,", "departed_at, 1 - y AS y,", 1);
+    anyhow::ensure!(wrong != data::PROJECT, "the project file has no labels to swap");
+    std::fs::write(&file, wrong)?;
+    world
+        .client()
+        .post::<_, Value>("/api/v1/project/reload", &json!({}))
+        .await?;
+    let outcome = go_round(world, "labels swapped by mistake").await?;
+    let refused = Expectation {
+        what: format!("the gates refuse the bad challenger ({outcome})"),
+        held: outcome == "refused",
+    };
+    let version = newest(world)
+        .await?
+        .and_then(|newest| newest["version"].as_u64())
+        .unwrap_or_default();
+    std::fs::write(&file, data::PROJECT)?;
+    world
+        .client()
+        .post::<_, Value>("/api/v1/project/reload", &json!({}))
+        .await?;
+
+    let body = json!({ "version": version, "past_gates": true });
+    world
+        .client()
+        .post::<_, Value>("/api/v1/models/flight-delay/promote", &body)
+        .await?;
+    let next = data::year(2013).into_iter().find(|next| next.name > month.name);
+    let next = next.ok_or_else(|| anyhow::anyhow!("there is no month after {}", month.name))?;
+    months.push(month_of_flights(world, args, narration, &next).await?);
+    let page: Value = world.client().get("/api/v1/retrainings?limit=20").await?;
+    let ended = page["retrainings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|one| {
+            one["version"].as_u64() == Some(version)
+                && one["trigger"] == "manual"
+                && one["reason"]["release"].is_u64()
+        })
+        .and_then(|one| one["outcome"].as_str().map(ToOwned::to_owned))
+        .unwrap_or_else(|| "still running".to_owned());
+    let held = ended == "rolled_back";
+    Ok(vec![
+        refused,
+        Expectation {
+            what: format!("the canary takes the released challenger back ({ended})"),
+            held,
+        },
+    ])
+}
