@@ -361,32 +361,57 @@ async fn collect(response: Response) -> (StatusCode, Bytes) {
     )
 }
 
-/// Reads our envelope; another server's words are passed on as they are.
+/// Reads our envelope, or the errors of the protocols for predictions; another server's words are passed on.
 fn refused(method: &Method, path: &str, status: StatusCode, bytes: &[u8]) -> ClientError {
-    let envelope: Option<Value> = serde_json::from_slice(bytes).ok();
-    let error = envelope.as_ref().and_then(|body| body.get("error"));
-    let field = |name: &str| {
-        error
-            .and_then(|error| error.get(name)?.as_str())
-            .map(ToOwned::to_owned)
-    };
-    let code = error.and_then(|error| serde_json::from_value(error.get("code")?.clone()).ok());
-    match (code, field("message")) {
-        (Some(code), Some(message)) => ClientError::Refused {
+    let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let error = &body["error"];
+    let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+    if let (Ok(code), Some(message)) = (
+        serde_json::from_value(error["code"].clone()),
+        text(&error["message"]),
+    ) {
+        let (location, hint) = (text(&error["location"]), text(&error["hint"]));
+        return ClientError::Refused {
             code,
             message,
-            location: field("location"),
-            hint: field("hint"),
-        },
-        _ => {
-            let text: String = String::from_utf8_lossy(bytes).chars().take(300).collect();
-            ClientError::Unexpected {
-                method: method.clone(),
-                path: path.to_owned(),
-                problem: format!("{status} {text}"),
-            }
-        }
+            location,
+            hint,
+        };
     }
+    // The Open Inference Protocol has a text as its error, MLflow a message.
+    if let (Some(code), Some(message)) = (code_of(status), text(error).or_else(|| text(&body["message"]))) {
+        return ClientError::Refused {
+            code,
+            message,
+            location: None,
+            hint: None,
+        };
+    }
+    let text: String = String::from_utf8_lossy(bytes).chars().take(300).collect();
+    ClientError::Unexpected {
+        method: method.clone(),
+        path: path.to_owned(),
+        problem: format!("{status} {text}"),
+    }
+}
+
+/// What a status means in the protocols that have no codes of ours.
+fn code_of(status: StatusCode) -> Option<Code> {
+    Some(match status {
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => Code::InvalidArgument,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::CONFLICT => Code::Conflict,
+        StatusCode::PRECONDITION_FAILED => Code::FailedPrecondition,
+        StatusCode::UNPROCESSABLE_ENTITY => Code::Refused,
+        StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
+        StatusCode::NOT_IMPLEMENTED => Code::Unsupported,
+        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        StatusCode::GATEWAY_TIMEOUT => Code::DeadlineExceeded,
+        StatusCode::INTERNAL_SERVER_ERROR => Code::Internal,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -397,6 +422,40 @@ mod tests {
     fn whatever_is_typed_stays_one_part_of_the_path() {
         assert_eq!(segment("flights").to_string(), "flights");
         assert_eq!(segment("a/../b?c d").to_string(), "a%2F..%2Fb%3Fc%20d");
+    }
+
+    #[test]
+    fn every_protocols_errors_are_read() {
+        let read = |status: u16, body: &str| {
+            refused(
+                &Method::POST,
+                "/x",
+                StatusCode::from_u16(status).unwrap(),
+                body.as_bytes(),
+            )
+        };
+        let ours = read(
+            404,
+            r#"{"error":{"code":"not_found","message":"no such thing","hint":"look"}}"#,
+        );
+        assert_eq!(
+            (ours.code(), ours.to_string(), ours.hint()),
+            (Code::NotFound, "no such thing".into(), Some("look".into()))
+        );
+        let mlflow = read(
+            400,
+            r#"{"error_code":"BAD_REQUEST","message":"column \"temp\" is missing"}"#,
+        );
+        assert_eq!(
+            (mlflow.code(), mlflow.to_string()),
+            (Code::InvalidArgument, "column \"temp\" is missing".into())
+        );
+        let inference = read(503, r#"{"error":"not ready"}"#);
+        assert_eq!(
+            (inference.code(), inference.to_string()),
+            (Code::Unavailable, "not ready".into())
+        );
+        assert_eq!(read(502, "<html>").code(), Code::Internal);
     }
 
     #[test]

@@ -86,17 +86,22 @@ fn show(checked: &CheckBody) -> String {
         vec![
             cell(&result["outcome"]),
             cell(&result["severity"]),
-            cell(&result["name"]),
-            cell(&result["observed"]),
+            one_line(&result["name"]),
+            one_line(&result["observed"]),
             match &result["problem"] {
-                Value::Null => cell(&result["expected"]),
-                problem => cell(problem),
+                Value::Null => one_line(&result["expected"]),
+                problem => one_line(problem),
             },
         ]
     });
     let verdict = if checked.passed { "passed" } else { "did not pass" };
     let checks = table(&["outcome", "severity", "check", "found", "expected"], rows);
     format!("{checks}\n\n{} {verdict}", checked.subject)
+}
+
+/// Checks in SQL are named by their text.
+fn one_line(value: &Value) -> String {
+    cell(value).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 async fn model(args: &ModelArgs, client: &Client, output: Output) -> anyhow::Result<Exit> {

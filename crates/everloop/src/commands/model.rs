@@ -231,7 +231,8 @@ async fn show(wanted: &VersionRef, client: &Client, output: Output) -> anyhow::R
                 &["version", "state", "approval", "aliases", "made", "metrics"],
                 rows,
             );
-            format!("{}\n{}\n\n{versions}", whole.model.name, whole.model.description)
+            let head = format!("{}\n{}", whole.model.name, whole.model.description);
+            format!("{}\n\n{versions}", head.trim_end())
         },
     )?;
     Ok(Exit::Done)
@@ -239,6 +240,7 @@ async fn show(wanted: &VersionRef, client: &Client, output: Output) -> anyhow::R
 
 fn metrics(version: &ModelVersionBody) -> String {
     let metrics = version.metrics.iter().map(|(name, value)| match value.as_f64() {
+        Some(number) if number.fract() == 0.0 => format!("{name}={number}"),
         Some(number) => format!("{name}={number:.4}"),
         None => format!("{name}={value}"),
     });
