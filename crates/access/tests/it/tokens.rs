@@ -107,10 +107,7 @@ async fn secrets_are_never_stored_or_printed() {
             .read(move |tx| {
                 let sql =
                     "SELECT COUNT(*) AS n FROM access_tokens WHERE id = ?1 OR secret_hash = ?1 OR label = ?1";
-                Ok::<_, everloop_db::Error>(
-                    tx.query_one(sql, &everloop_db::params![text.as_str()])?
-                        .get("n")?,
-                )
+                tx.query_one(sql, &everloop_db::params![text.as_str()])?.get("n")
             })
             .await
             .unwrap();
