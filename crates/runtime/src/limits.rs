@@ -24,7 +24,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            total_bytes: 2 << 30,
+            total_bytes: 1 << 30,
             files: 10_000,
             trees: 100_000,
             nodes: 10_000_000,

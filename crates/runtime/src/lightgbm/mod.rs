@@ -112,7 +112,7 @@ fn splits(block: &Block<'_>, inner: usize, limits: &Limits) -> Result<Vec<TreeNo
     let decisions = block.exactly::<i64>("decision_type", inner)?;
     let lefts = block.exactly::<i64>("left_child", inner)?;
     let rights = block.exactly::<i64>("right_child", inner)?;
-    let sets = Sets::read(block, limits)?;
+    let mut sets = Sets::read(block, limits)?;
     let child = |child: i64| {
         if child >= 0 {
             child as usize
@@ -155,6 +155,8 @@ struct Sets<'a> {
     block: &'a Block<'a>,
     boundaries: Vec<usize>,
     words: Vec<u32>,
+    /// Words given out. Each belongs to one node only, or a short file could ask for endless copies of a long set.
+    given: usize,
 }
 
 impl<'a> Sets<'a> {
@@ -169,17 +171,22 @@ impl<'a> Sets<'a> {
             block,
             boundaries,
             words,
+            given: 0,
         })
     }
 
-    fn get(&self, index: f64) -> Result<Vec<u32>> {
+    fn get(&mut self, index: f64) -> Result<Vec<u32>> {
         let at = index as usize;
         let cut = |at: usize| self.boundaries.get(at).copied();
         let set = at
             .checked_add(1)
-            .and_then(|next| self.words.get(cut(at)?..cut(next)?));
-        set.map(<[u32]>::to_vec)
-            .ok_or_else(|| self.block.wrong(format!("category set {index} is not there")))
+            .and_then(|next| self.words.get(cut(at)?..cut(next)?))
+            .ok_or_else(|| self.block.wrong(format!("category set {index} is not there")))?;
+        self.given += set.len();
+        if self.given > self.words.len() {
+            return Err(self.block.wrong("category sets overlap"));
+        }
+        Ok(set.to_vec())
     }
 }
 

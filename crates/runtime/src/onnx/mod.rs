@@ -9,6 +9,7 @@ mod graph;
 mod ops;
 pub(crate) mod own;
 mod proto;
+mod scan;
 mod tensor;
 
 use crate::error::{Error, Result};
@@ -46,7 +47,7 @@ pub(crate) struct Answers {
 
 /// Reads a graph. `columns` are those of the model's signature, if it has one.
 pub(crate) fn load(path: &str, bytes: &[u8], limits: &Limits, columns: &[Field]) -> Result<OnnxModel> {
-    let proto = decode(path, bytes)?;
+    let proto = decode(path, bytes, limits)?;
     let graph = Graph::read(path, &proto, limits)?;
     let widths = widths(path, &graph, columns, limits)?;
     let (inputs, named) = inputs(&graph, &widths, columns);
@@ -63,7 +64,8 @@ pub(crate) fn load(path: &str, bytes: &[u8], limits: &Limits, columns: &[Field])
     Ok(model)
 }
 
-fn decode(path: &str, bytes: &[u8]) -> Result<ModelProto> {
+fn decode(path: &str, bytes: &[u8], limits: &Limits) -> Result<ModelProto> {
+    scan::check(path, bytes, limits)?;
     ModelProto::decode(bytes).map_err(|error| Error::malformed(path, FORMAT, error.to_string()))
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn write(own: &Own) -> Vec<u8> {
 
 /// Reads a file that this crate wrote, as the trees it was written from; `None` when it is any other graph.
 pub(crate) fn load(path: &str, bytes: &[u8], limits: &Limits) -> Result<Option<LoadedTrees>> {
-    let proto = decode(path, bytes)?;
+    let proto = decode(path, bytes, limits)?;
     if proto.producer_name.as_deref() != Some(PRODUCER) {
         return Ok(None);
     }

@@ -53,6 +53,9 @@ impl Type {
     }
 }
 
+/// Longest other axes of a tensor without elements: they cost no memory, but loops would run along them.
+const MAX_EMPTY: usize = 1 << 22;
+
 /// Number of elements of a shape; `None` when it does not fit.
 pub(super) fn elements(shape: &[usize]) -> Option<usize> {
     shape
@@ -65,6 +68,10 @@ impl Tensor {
     pub(super) fn new(shape: Vec<usize>, data: Data) -> OpResult<Self> {
         if elements(&shape) != Some(data.len()) {
             return Err(format!("{} values for shape {shape:?}", data.len()));
+        }
+        let full: Vec<usize> = shape.iter().map(|size| (*size).max(1)).collect();
+        if data.len() == 0 && elements(&full).is_none_or(|count| count > MAX_EMPTY) {
+            return Err(format!("an empty tensor of shape {shape:?}"));
         }
         Ok(Self { shape, data })
     }

@@ -3,10 +3,8 @@
 //! Files are hostile: children may point anywhere. Each tree is walked once, without recursion; only what its root
 //! reaches is kept, and a cycle, a child or feature out of range, or too great a depth refuses the file.
 
-use super::{
-    EQUAL, FEATURE_BITS, LEAF, MANY, MEMBER, MISSING_IS_ZERO, MISSING_YES, SPECIAL, ZERO_IS_MISSING,
-};
-use super::{Node, Real, Root, Set, Trees};
+use super::{EQUAL, FEATURE_BITS, LANES, LEAF, MANY, MEMBER, MISSING_YES, ZERO_IS_MISSING};
+use super::{Node, Real, Root, Tests, Trees};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 
@@ -62,6 +60,9 @@ pub(crate) struct Builder<'a, T> {
     trees: Trees<T>,
 }
 
+/// Indices that a 32-bit float holds exactly.
+const INDICES: u64 = (1 << 24) - 1;
+
 const UNSEEN: u32 = u32::MAX;
 const OPEN: u32 = u32::MAX - 1;
 
@@ -91,8 +92,9 @@ impl<'a, T: Real> Builder<'a, T> {
             trees: Trees {
                 nodes: Vec::new(),
                 roots: Vec::new(),
-                sets: Vec::new(),
-                words: Vec::new(),
+                groups: Vec::new(),
+                words: vec![1, 0],
+                many: Vec::new(),
                 weights: Vec::new(),
                 base,
                 features,
@@ -100,7 +102,12 @@ impl<'a, T: Real> Builder<'a, T> {
         })
     }
 
-    pub(crate) fn finish(self) -> Trees<T> {
+    pub(crate) fn finish(mut self) -> Trees<T> {
+        let group = |roots: &[Root]| {
+            let tests = roots.iter().map(|root| root.tests).max().unwrap_or(Tests::Plain);
+            (tests, roots.iter().map(|root| root.depth).max().unwrap_or(0))
+        };
+        self.trees.groups = self.trees.roots.chunks_exact(LANES).map(group).collect();
         self.trees
     }
 
@@ -124,17 +131,21 @@ impl<'a, T: Real> Builder<'a, T> {
         for (at, node) in order.iter().enumerate() {
             place[*node] = first + at as u32;
         }
-        let mut plain = true;
+        let mut tests = Tests::Plain;
         for node in &order {
             let laid = self.lay(&tree.nodes[*node], &place, place[*node])?;
-            plain &= laid.test & SPECIAL == 0;
+            tests = tests.max(match laid.test {
+                test if test & (EQUAL | ZERO_IS_MISSING) != 0 => Tests::Rare,
+                test if test & MEMBER != 0 => Tests::Sets,
+                _ => Tests::Plain,
+            });
             self.trees.nodes.push(laid);
         }
         self.trees.roots.push(Root {
             node: first,
             output: tree.output as u32,
             depth,
-            plain,
+            tests,
         });
         Ok(())
     }
@@ -185,36 +196,36 @@ impl<'a, T: Real> Builder<'a, T> {
             TreeNode::Leaf(value) => Ok(Node {
                 value: *value,
                 test: LEAF,
-                yes: own,
-                no: own,
+                children: [own; 2],
             }),
-            TreeNode::Leaves(weights) => self.lay_leaves(weights),
+            TreeNode::Leaves(weights) => self.lay_leaves(weights, own),
             TreeNode::Split(split) => self.lay_split(split, place),
         }
     }
 
-    fn lay_leaves(&mut self, weights: &[(usize, T)]) -> Result<Node<T>> {
+    fn lay_leaves(&mut self, weights: &[(usize, T)], own: u32) -> Result<Node<T>> {
         let start = self.trees.weights.len() as u32;
         for (output, weight) in weights {
             if *output >= self.trees.base.len() {
-                return Err(self.wrong(format!(
-                    "a leaf adds to output {output} of {}",
-                    self.trees.base.len()
-                )));
+                let outputs = self.trees.base.len();
+                return Err(self.wrong(format!("a leaf adds to output {output} of {outputs}")));
             }
             self.trees.weights.push((*output as u32, *weight));
         }
+        let end = self.trees.weights.len();
         Limits::check(
             self.path,
             "number of leaf weights",
-            self.trees.weights.len(),
-            u64::from(OPEN),
+            end,
+            self.limits.nodes.min(u64::from(OPEN)),
         )?;
+        let place = self.trees.many.len();
+        Limits::check(self.path, "number of leaves", place, INDICES)?;
+        self.trees.many.push((start, end as u32));
         Ok(Node {
-            value: T::ZERO,
+            value: T::from_f64(place as f64),
             test: LEAF | MANY,
-            yes: start,
-            no: self.trees.weights.len() as u32,
+            children: [own; 2],
         })
     }
 
@@ -230,35 +241,32 @@ impl<'a, T: Real> Builder<'a, T> {
             SplitKind::Below(threshold) => (threshold.next_below(), 0),
             SplitKind::Equal(threshold) => (*threshold, EQUAL),
             SplitKind::Member(words) => (self.set(words)?, MEMBER),
-            SplitKind::AtMostMissingIsZero(threshold) => (*threshold, MISSING_IS_ZERO),
+            SplitKind::AtMostMissingIsZero(threshold) => (*threshold, 0),
             SplitKind::AtMostZeroIsMissing(threshold) => (*threshold, ZERO_IS_MISSING),
         };
-        let missing = if split.missing_yes { MISSING_YES } else { 0 };
+        let missing_yes = match &split.kind {
+            // Missing goes where 0 goes.
+            SplitKind::AtMostMissingIsZero(threshold) => T::ZERO <= *threshold,
+            _ => split.missing_yes,
+        };
+        let missing = if missing_yes { MISSING_YES } else { 0 };
         Ok(Node {
             value,
             test: split.feature as u32 | flags | missing,
-            yes: place[split.yes],
-            no: place[split.no],
+            children: [place[split.yes], place[split.no]],
         })
     }
 
-    /// Stores a set; its index is exact in a float of 24 bits of mantissa.
+    /// Stores a set; answers where it begins.
     fn set(&mut self, words: &[u32]) -> Result<T> {
-        let index = self.trees.sets.len();
-        Limits::check(self.path, "number of category sets", index + 1, 1 << 24)?;
         let start = self.trees.words.len();
-        Limits::check(
-            self.path,
-            "size of category sets",
-            start + words.len(),
-            u64::from(OPEN),
-        )?;
-        self.trees.words.extend_from_slice(words);
-        self.trees.sets.push(Set {
-            start: start as u32,
-            end: self.trees.words.len() as u32,
-        });
-        Ok(T::from_f64(index as f64))
+        Limits::check(self.path, "size of category sets", start + words.len(), INDICES)?;
+        // One word at least, so that there is one to look at.
+        self.trees.words.push(words.len().max(1) as u32);
+        self.trees
+            .words
+            .extend_from_slice(if words.is_empty() { &[0] } else { words });
+        Ok(T::from_f64(start as f64))
     }
 
     fn wrong(&self, reason: String) -> Error {

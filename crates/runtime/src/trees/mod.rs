@@ -4,6 +4,10 @@
 //! shared (ONNX writes sets of categories as chains of comparisons with a common target). Every comparison is brought
 //! to `value <= threshold`, which is exact for floats: `value < t` is `value <= next_below(t)`. Thresholds keep the
 //! width of the library that trained them: rounding a double threshold to a float moves rows to the other side.
+//!
+//! Which way a row goes cannot be foreseen, so the walk does not branch on it: the outcome of a test is an index into
+//! the node's children, and eight walks go in lock step (eight rows through a tree, or one row through eight trees), so
+//! that the processor works on one while it waits for another's node.
 
 mod build;
 mod link;
@@ -20,36 +24,31 @@ pub(crate) use vocabulary::Vocabulary;
 /// The features of a node fit into this many bits; the flags stand above them.
 const FEATURE_BITS: u32 = 24;
 const FEATURE: u32 = (1 << FEATURE_BITS) - 1;
-/// The node is a leaf.
+/// The node is a leaf; both its children are itself.
 const LEAF: u32 = 1 << 24;
-/// A missing value goes to `yes`.
+/// A missing value passes the test.
 const MISSING_YES: u32 = 1 << 25;
 /// The test is `value == threshold`.
 const EQUAL: u32 = 1 << 26;
-/// The test is whether the value's code is in a set.
+/// The test is whether the value's code is in the set at `words[value]`.
 const MEMBER: u32 = 1 << 27;
-/// A missing value is taken as 0 (LightGBM without missing values).
-const MISSING_IS_ZERO: u32 = 1 << 28;
 /// A value as good as 0 is missing (LightGBM's `zero_as_missing`).
-const ZERO_IS_MISSING: u32 = 1 << 29;
-/// The leaf adds to several outputs: `weights[yes..no]`.
-const MANY: u32 = 1 << 30;
-/// Any test but `value <= threshold`, or a leaf with several outputs.
-const SPECIAL: u32 = EQUAL | MEMBER | MISSING_IS_ZERO | ZERO_IS_MISSING | MANY;
+const ZERO_IS_MISSING: u32 = 1 << 28;
+/// The leaf adds to several outputs: `many[value]`.
+const MANY: u32 = 1 << 29;
 
-/// Rows that walk a tree in lock step, so that the processor works on one while it waits for another's node.
+/// Walks that go in lock step.
 const LANES: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
 struct Node<T> {
-    /// The threshold; the index of the set; the value of a leaf.
+    /// The threshold; where the set begins; the value of a leaf, or the place of its values.
     value: T,
     /// Feature and flags.
     test: u32,
-    /// Where a value that passes the test goes. A leaf points to itself.
-    yes: u32,
-    no: u32,
+    /// Where a value goes that passes the test, and where one that does not.
+    children: [u32; 2],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,15 +58,18 @@ struct Root {
     output: u32,
     /// Steps to the farthest leaf.
     depth: u32,
-    /// Every test is `value <= threshold`.
-    plain: bool,
+    tests: Tests,
 }
 
-/// Bits of one set of category codes: `words[start..end]`.
-#[derive(Debug, Clone, Copy)]
-struct Set {
-    start: u32,
-    end: u32,
+/// The kinds of tests that a tree has, the costlier last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Tests {
+    /// Only `value <= threshold`.
+    Plain,
+    /// Also sets of codes.
+    Sets,
+    /// Others too.
+    Rare,
 }
 
 /// Trees over rows of `features` numbers that sum up to `outputs` scores.
@@ -75,9 +77,12 @@ struct Set {
 pub(crate) struct Trees<T> {
     nodes: Vec<Node<T>>,
     roots: Vec<Root>,
-    sets: Vec<Set>,
+    /// For every [`LANES`] roots the costliest tests and the greatest depth.
+    groups: Vec<(Tests, u32)>,
+    /// Sets of codes behind each other, each as its number of words and then its bits. The first set is empty.
     words: Vec<u32>,
-    /// Output and value of leaves that add to several outputs.
+    /// What leaves add that add to several outputs: `weights[start..end]`.
+    many: Vec<(u32, u32)>,
     weights: Vec<(u32, T)>,
     /// What each output starts with.
     base: Vec<T>,
@@ -109,9 +114,16 @@ impl<T: Real> Trees<T> {
     /// Scores of one row: `row` has [`features`](Self::features) numbers, `scores` [`outputs`](Self::outputs).
     pub(crate) fn score_row(&self, row: &[T], scores: &mut [T]) {
         scores.copy_from_slice(&self.base);
-        for root in &self.roots {
-            let leaf = self.walk(root.node, row);
-            self.add(root, leaf, scores);
+        let mut groups = self.roots.chunks_exact(LANES);
+        for (roots, (tests, depth)) in groups.by_ref().zip(&self.groups) {
+            let start = std::array::from_fn(|lane| roots[lane].node);
+            let leaves = self.walk_lanes(start, *tests, *depth, |_, feature| row[feature]);
+            for (root, leaf) in roots.iter().zip(leaves) {
+                self.add(root, leaf, scores);
+            }
+        }
+        for root in groups.remainder() {
+            self.add(root, self.walk(root.node, row), scores);
         }
     }
 
@@ -125,11 +137,8 @@ impl<T: Real> Trees<T> {
             let mut row_groups = rows.chunks_exact(features * LANES);
             let mut score_groups = scores.chunks_exact_mut(outputs * LANES);
             for (group, group_scores) in row_groups.by_ref().zip(score_groups.by_ref()) {
-                let leaves = if root.plain {
-                    self.walk_lanes::<true>(root, group)
-                } else {
-                    self.walk_lanes::<false>(root, group)
-                };
+                let value = |lane: usize, feature: usize| group[lane * features + feature];
+                let leaves = self.walk_lanes([root.node; LANES], root.tests, root.depth, value);
                 for (leaf, row_scores) in leaves.into_iter().zip(group_scores.chunks_exact_mut(outputs)) {
                     self.add(root, leaf, row_scores);
                 }
@@ -148,11 +157,13 @@ impl<T: Real> Trees<T> {
             scores[root.output as usize] += leaf.value;
             return;
         }
-        for (output, weight) in &self.weights[leaf.yes as usize..leaf.no as usize] {
+        let (start, end) = self.many[leaf.value.to_index()];
+        for (output, weight) in &self.weights[start as usize..end as usize] {
             scores[*output as usize] += *weight;
         }
     }
 
+    /// One walk on its own.
     fn walk(&self, root: u32, row: &[T]) -> u32 {
         let mut at = root;
         loop {
@@ -160,22 +171,46 @@ impl<T: Real> Trees<T> {
             if node.test & LEAF != 0 {
                 return at;
             }
-            at = self.next::<false>(node, row[(node.test & FEATURE) as usize]);
+            let yes = self.passes_any(node, row[(node.test & FEATURE) as usize]);
+            at = node.children[usize::from(!yes)];
         }
     }
 
-    /// Walks [`LANES`] rows at once. A leaf points to itself, so that a row that has arrived waits for the others.
-    fn walk_lanes<const PLAIN: bool>(&self, root: &Root, rows: &[T]) -> [u32; LANES] {
-        let mut at = [root.node; LANES];
-        for _ in 0..root.depth {
+    /// [`LANES`] walks in lock step; `value` tells a lane's value of a feature. A walk that has arrived waits at its
+    /// leaf for the others.
+    #[inline(always)]
+    fn walk_lanes(
+        &self,
+        start: [u32; LANES],
+        tests: Tests,
+        depth: u32,
+        value: impl Fn(usize, usize) -> T,
+    ) -> [u32; LANES] {
+        match tests {
+            Tests::Plain => self.lock_step(start, depth, value, |node, value| passes(node, value)),
+            Tests::Sets => self.lock_step(start, depth, value, |node, value| {
+                let member = node.test & MEMBER != 0;
+                (member & self.contains(node, value)) | (!member & passes(node, value))
+            }),
+            Tests::Rare => self.lock_step(start, depth, value, |node, value| self.passes_any(node, value)),
+        }
+    }
+
+    #[inline(always)]
+    fn lock_step(
+        &self,
+        mut at: [u32; LANES],
+        depth: u32,
+        value: impl Fn(usize, usize) -> T,
+        passes: impl Fn(&Node<T>, T) -> bool,
+    ) -> [u32; LANES] {
+        for _ in 0..depth {
             let mut all = LEAF;
             for (lane, at) in at.iter_mut().enumerate() {
                 let node = &self.nodes[*at as usize];
+                let yes = passes(node, value(lane, (node.test & FEATURE) as usize));
+                *at = node.children[usize::from(!yes)];
                 all &= node.test;
-                if PLAIN || node.test & LEAF == 0 {
-                    *at =
-                        self.next::<PLAIN>(node, rows[lane * self.features + (node.test & FEATURE) as usize]);
-                }
             }
             if all & LEAF != 0 {
                 break;
@@ -184,50 +219,30 @@ impl<T: Real> Trees<T> {
         at
     }
 
-    #[inline(always)]
-    fn next<const PLAIN: bool>(&self, node: &Node<T>, value: T) -> u32 {
-        let yes = if PLAIN || node.test & SPECIAL == 0 {
-            passes(node, value)
-        } else {
-            self.passes_special(node, value)
-        };
-        if yes { node.yes } else { node.no }
-    }
-
-    /// LightGBM's ways with missing values.
-    fn passes_rare(&self, node: &Node<T>, value: T) -> bool {
-        let value = if node.test & MISSING_IS_ZERO != 0 && value.is_nan() {
-            T::ZERO
-        } else {
-            value
-        };
-        if value.is_nan() || (node.test & ZERO_IS_MISSING != 0 && value.is_as_good_as_zero()) {
-            return node.test & MISSING_YES != 0;
-        }
-        value <= node.value
-    }
-
-    #[inline]
-    fn passes_special(&self, node: &Node<T>, value: T) -> bool {
+    fn passes_any(&self, node: &Node<T>, value: T) -> bool {
         if node.test & MEMBER != 0 {
             return self.contains(node, value);
         }
         if node.test & EQUAL != 0 {
             return value == node.value || (value.is_nan() && node.test & MISSING_YES != 0);
         }
-        self.passes_rare(node, value)
-    }
-
-    fn contains(&self, node: &Node<T>, value: T) -> bool {
-        if value.is_nan() {
+        if node.test & ZERO_IS_MISSING != 0 && value.is_as_good_as_zero() {
             return node.test & MISSING_YES != 0;
         }
-        let (Some(code), Some(set)) = (value.to_index(), node.value.to_index()) else {
-            return false;
-        };
-        let set = &self.sets[set];
-        let word = set.start as usize + code / 32;
-        word < set.end as usize && self.words[word] >> (code % 32) & 1 == 1
+        passes(node, value)
+    }
+
+    /// Whether the code is in the node's set, or missing and told to pass; without a branch. Of a node without a set
+    /// the answer means nothing, but it is safe to ask: the first set is empty.
+    #[inline(always)]
+    fn contains(&self, node: &Node<T>, value: T) -> bool {
+        let has_set = (node.test & MEMBER != 0) as usize;
+        let start = node.value.to_index() * has_set;
+        let (code, known) = (value.to_index(), value >= T::ZERO);
+        let inside = code / 32 < self.words[start] as usize;
+        let word = self.words[start + 1 + code / 32 * usize::from(inside)];
+        let bit = word >> (code % 32) & 1 == 1;
+        (bit & inside & known) | (value.is_nan() & (node.test & MISSING_YES != 0))
     }
 }
 

@@ -16,12 +16,12 @@ pub(crate) trait Real: Copy + PartialOrd + AddAssign + Debug + Send + Sync + 'st
     fn is_as_good_as_zero(self) -> bool {
         self.to_f64().abs() <= 1e-35
     }
-    /// The whole part as an index, when it is one of 24 bits.
-    fn to_index(self) -> Option<usize> {
-        let value = self.to_f64();
-        (value >= 0.0 && value < f64::from(1 << 24)).then_some(value as usize)
-    }
+    /// The whole part as an index of up to 24 bits; 0 for what is below or no number.
+    fn to_index(self) -> usize;
 }
+
+/// The largest index: floats of 32 bits tell no more apart.
+const LAST_INDEX: u32 = (1 << 24) - 1;
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
@@ -36,6 +36,11 @@ impl Real for f32 {
 
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    fn to_index(self) -> usize {
+        // The cast saturates, and takes NaN to 0.
+        (self as u32).min(LAST_INDEX) as usize
     }
 
     fn next_below(self) -> Self {
@@ -59,6 +64,11 @@ impl Real for f64 {
 
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    fn to_index(self) -> usize {
+        // The cast saturates, and takes NaN to 0.
+        (self as u32).min(LAST_INDEX) as usize
     }
 
     fn next_below(self) -> Self {
@@ -99,9 +109,11 @@ mod tests {
 
     #[test]
     fn indices_are_whole_parts_of_24_bits() {
-        assert_eq!(3.7_f32.to_index(), Some(3));
-        for none in [-1.0, -0.5, f32::NAN, f32::INFINITY, 16_777_216.0] {
-            assert_eq!(none.to_index(), None);
+        assert_eq!(3.7_f32.to_index(), 3);
+        assert_eq!(16_777_215.0_f64.to_index(), 16_777_215);
+        assert_eq!(f32::INFINITY.to_index(), 16_777_215);
+        for zero in [-1.0, -0.5, f32::NAN, f32::NEG_INFINITY] {
+            assert_eq!(zero.to_index(), 0);
         }
     }
 }

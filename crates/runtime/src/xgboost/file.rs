@@ -80,8 +80,35 @@ pub(super) struct ForestParams {
 /// Since 3.1: the category values per feature, in the order of their codes.
 #[derive(Debug, Default, serde::Deserialize)]
 pub(super) struct Categories {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_per_feature")]
     pub(super) enc: Vec<FeatureCategories>,
+}
+
+/// Most features that may have categories.
+const MAX_FEATURES: usize = 1 << 20;
+
+/// Three bytes of text make an entry of fifty: the list is cut off before it fills the memory.
+fn one_per_feature<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FeatureCategories>, D::Error> {
+    struct Entries;
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Vec<FeatureCategories>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the categories of each feature")
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = list.next_element()? {
+                if entries.len() == MAX_FEATURES {
+                    return Err(de::Error::custom("categories of more than a million features"));
+                }
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    deserializer.deserialize_seq(Entries)
 }
 
 #[derive(Debug, serde::Deserialize)]

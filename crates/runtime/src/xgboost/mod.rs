@@ -17,6 +17,9 @@ use file::{Categories, FeatureCategories, File, FileTree, Float, Forest, Learner
 
 const FORMAT: &str = "XGBoost model";
 
+/// Words of the category sets of one tree: a few bytes of a file may name a category that makes a large set.
+const MAX_SET_WORDS: u64 = 1 << 24;
+
 /// Reads a model file.
 pub(crate) fn load(path: &str, bytes: &[u8], limits: &Limits) -> Result<LoadedTrees> {
     let parsed: File = if ubjson::is_ubjson(bytes) {
@@ -320,6 +323,7 @@ impl Source<'_> {
         {
             return Err(wrong());
         }
+        let mut total = 0;
         for (node, (start, size)) in tree.categories_nodes.iter().zip(cuts) {
             let start = usize::try_from(*start).map_err(|_| wrong())?;
             let size = usize::try_from(*size).map_err(|_| wrong())?;
@@ -330,7 +334,10 @@ impl Source<'_> {
             let (Some(members), Some(slot)) = (members, slot) else {
                 return Err(wrong());
             };
-            *slot = Some(self.bits(members)?);
+            let set = self.bits(members)?;
+            total += set.len();
+            Limits::check(self.path, "size of category sets", total, MAX_SET_WORDS)?;
+            *slot = Some(set);
         }
         Ok(sets)
     }

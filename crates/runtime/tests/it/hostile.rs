@@ -192,6 +192,57 @@ fn a_graph_may_not_grow_its_tensors_beyond_the_limit() {
     assert!(error.to_string().contains("limit"), "{error}");
 }
 
+/// A LightGBM tree of two splits on categories.
+fn lightgbm_sets(boundaries: &str, first: u32, second: u32) -> ModelFiles {
+    let text = format!(
+        "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=0\nobjective=regression\n\
+         feature_names=a\nfeature_infos=0:1:2\n\nTree=0\nnum_leaves=3\nnum_cat=2\nsplit_feature=0 0\n\
+         threshold={first} {second}\ndecision_type=1 1\nleft_child=1 -1\nright_child=-2 -3\nleaf_value=1 2 3\n\
+         cat_boundaries={boundaries}\ncat_threshold=6 2\n\nend of trees\n"
+    );
+    ModelFiles::single("model.txt", text.into_bytes()).unwrap()
+}
+
+#[test]
+fn a_short_file_may_not_ask_for_endless_copies_of_a_set() {
+    let model = Model::load(&lightgbm_sets("0 1 2", 0, 1), &Limits::default()).unwrap();
+    let frame = Frame::new(vec![crate::support::column(
+        "a",
+        Values::Int(vec![Some(0), Some(1), Some(2), None]),
+    )]);
+    assert_eq!(
+        model.predict(&frame.unwrap()).unwrap().main_score(),
+        [2.0, 1.0, 3.0, 2.0]
+    );
+    for (boundaries, first, second) in [
+        ("0 2 0 2", 0, 2),
+        ("0 2", 0, 0),
+        ("0 1 9", 0, 1),
+        ("2 0 1", 0, 1),
+        ("0 1", 0, 7),
+    ] {
+        let error = refused(&lightgbm_sets(boundaries, first, second), &Limits::default()).to_string();
+        assert!(error.contains("category set"), "{error}");
+    }
+}
+
+#[test]
+fn one_category_may_not_make_a_huge_set() {
+    let files = fixture_files("xgboost_categories");
+    let text = String::from_utf8(files.require("model.json").unwrap().to_vec()).unwrap();
+    let at = text.find("\"categories\":[").unwrap() + "\"categories\":[".len();
+    let text = format!(
+        "{}2000000000,{}",
+        &text[..at],
+        &text[text[at..].find(',').unwrap() + at + 1..]
+    );
+    let error = refused(
+        &ModelFiles::single("model.json", text.into_bytes()).unwrap(),
+        &Limits::default(),
+    );
+    assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
+}
+
 #[test]
 fn code_is_never_run() {
     let check = |path: &str, bytes: &[u8], mlmodel: &str| {

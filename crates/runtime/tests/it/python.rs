@@ -73,9 +73,14 @@ fn many_categories(count: usize) -> Frame {
     Frame::new(columns).unwrap()
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test is the top floor here")]
+fn python() -> Option<String> {
+    std::env::var("EVERLOOP_TEST_PYTHON").ok()
+}
+
 #[test]
 fn onnx_runtime_and_mlflow_predict_the_same() {
-    let Ok(python) = std::env::var("EVERLOOP_TEST_PYTHON") else {
+    let Some(python) = python() else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();

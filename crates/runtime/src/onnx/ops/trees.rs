@@ -5,6 +5,7 @@
 
 use super::linear::PostTransform;
 use super::{Context, Inputs, Operator};
+use crate::limits::Limits;
 use crate::onnx::attributes::Attributes;
 use crate::onnx::proto::TYPE_DOUBLE;
 use crate::onnx::tensor::{Data, OpResult, Tensor};
@@ -563,9 +564,17 @@ fn ensemble(attributes: &Attributes<'_>, context: &Context<'_>) -> OpResult<Box<
         other => return Err(format!("post_transform {other}")),
     };
     let forest = if is_wide(attributes, "nodes_splits") {
-        Forest::Wide(build(context, &Ensemble::read(attributes)?.trees()?, outputs)?)
+        Forest::Wide(build(
+            context,
+            &Ensemble::read(attributes)?.trees(context)?,
+            outputs,
+        )?)
     } else {
-        Forest::Narrow(build(context, &Ensemble::read(attributes)?.trees()?, outputs)?)
+        Forest::Narrow(build(
+            context,
+            &Ensemble::read(attributes)?.trees(context)?,
+            outputs,
+        )?)
     };
     Ok(Box::new(Regressor {
         forest,
@@ -643,8 +652,18 @@ impl<'a, T: Real> Ensemble<'a, T> {
         Ok(ensemble)
     }
 
-    fn trees(&self) -> OpResult<Vec<Tree<T>>> {
-        self.roots.iter().map(|root| self.tree(*root)).collect()
+    /// Roots may share nodes, and each gets its own: the sum is bounded before it fills the memory.
+    fn trees(&self, context: &Context<'_>) -> OpResult<Vec<Tree<T>>> {
+        let mut trees = Vec::new();
+        let mut total = 0;
+        for root in self.roots {
+            let tree = self.tree(*root)?;
+            total += tree.nodes.len();
+            Limits::check(context.path, "number of tree nodes", total, context.limits.nodes)
+                .map_err(|error| error.to_string())?;
+            trees.push(tree);
+        }
+        Ok(trees)
     }
 
     /// The nodes that a root reaches, numbered as they are met.
