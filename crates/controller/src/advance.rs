@@ -191,9 +191,10 @@ impl Controller {
                     None => None,
                 };
                 let words = if made_content == content_now {
-                    format!("{model}@{version} is the very model that serves already")
+                    let serves = champion.map_or(String::new(), |champion| format!(" as {model}@{champion}"));
+                    format!("{model}@{version} came out as the very model that serves already{serves}")
                 } else if made_content == before {
-                    format!("{model}@{version} is the very model that was judged before it")
+                    format!("{model}@{version} came out as the very model that was judged before it")
                 } else {
                     return retrainings::advance(tx, now, &project, &seen, &next);
                 };

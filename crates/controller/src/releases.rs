@@ -31,6 +31,12 @@ impl Controller {
                 .await;
         };
         let champion = self.champion(&model).await?;
+        if champion == Some(version) {
+            let words = format!("{model}@{version} serves already");
+            return self
+                .end(retraining, Outcome::Unchanged, "retraining", &words, Value::Null)
+                .await;
+        }
         let plan = plan_of(&serve.rollout);
         // The first version has nobody to be compared with.
         let (Some(champion), Some(plan)) = (champion, plan) else {

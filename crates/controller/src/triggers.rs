@@ -55,11 +55,8 @@ mod tests {
     use everloop_ledger::Seq;
     use serde_json::json;
 
-    fn trigger(yaml: &str) -> Trigger {
-        let text = format!("project: p\ndatasets: {{ flights: {{ path: a.csv }} }}\non:\n  - {yaml}\n");
-        let project = everloop_project::Project::parse("everloop.yaml", text.as_bytes(), &|_| true)
-            .unwrap_or_else(|invalid| panic!("{}", invalid.render()));
-        project.on[0].clone()
+    fn trigger(json: Value) -> Trigger {
+        serde_json::from_value(json).unwrap()
     }
 
     fn event(kind: &str, payload: Value) -> LedgerEvent {
@@ -78,7 +75,7 @@ mod tests {
 
     #[test]
     fn events_fire_the_triggers_that_wait_for_them() {
-        let data = trigger("{ event: dataset.version, dataset: flights, do: retrain }");
+        let data = trigger(json!({ "event": "dataset.version", "dataset": "flights", "do": "retrain" }));
         assert!(matches(
             &data,
             &event("dataset.version", json!({ "dataset": "flights" }))
@@ -89,14 +86,14 @@ mod tests {
         ));
         assert!(!matches(&data, &event("monitor.drift", json!({}))));
         assert!(matches(
-            &trigger("{ event: monitor.drift, do: retrain }"),
+            &trigger(json!({ "event": "monitor.drift", "do": "retrain" })),
             &event("monitor.drift", json!({}))
         ));
     }
 
     #[test]
     fn a_loop_does_not_start_itself() {
-        let data = trigger("{ event: dataset.version, do: retrain }");
+        let data = trigger(json!({ "event": "dataset.version", "do": "retrain" }));
         assert!(!matches(
             &data,
             &event("dataset.version", json!({ "dataset": "flights", "run": "r1" }))
@@ -106,11 +103,11 @@ mod tests {
     #[test]
     fn cooldown_and_budget_hold_back() {
         let day = 86_400_000;
-        let cool = trigger("{ event: monitor.drift, do: retrain, cooldown: 12h }");
+        let cool = trigger(json!({ "event": "monitor.drift", "do": "retrain", "cooldown": "12h" }));
         assert!(held_back(&cool, &[], Timestamp(0)).is_none());
         assert!(held_back(&cool, &[Timestamp(day)], Timestamp(day + 1)).is_some());
         assert!(held_back(&cool, &[Timestamp(0)], Timestamp(day)).is_none());
-        let budget = trigger("{ event: monitor.drift, do: retrain, budget: 2 per day }");
+        let budget = trigger(json!({ "event": "monitor.drift", "do": "retrain", "budget": "2 per day" }));
         assert!(held_back(&budget, &[Timestamp(day), Timestamp(day)], Timestamp(day + 1)).is_some());
         assert!(held_back(&budget, &[Timestamp(0), Timestamp(0)], Timestamp(day * 2)).is_none());
     }
