@@ -58,17 +58,9 @@ impl LogWindows<'_> {
     }
 }
 
-fn failed<E: Coded>(what: &'static str) -> impl Fn(E) -> everloop_monitoring::Error {
-    move |error| everloop_monitoring::Error::Source {
-        what,
-        problem: error.to_string(),
-        code: error.code(),
-    }
-}
-
-#[async_trait]
-impl WindowSource for LogWindows<'_> {
-    async fn since(&self) -> everloop_monitoring::Result<Option<Timestamp>> {
+impl LogWindows<'_> {
+    /// The event time of the first prediction that is stored as Parquet.
+    async fn first_sealed(&self) -> everloop_monitoring::Result<Option<Timestamp>> {
         let (project, endpoint) = (self.project().clone(), self.endpoint.clone());
         self.controller
             .0
@@ -83,6 +75,29 @@ impl WindowSource for LogWindows<'_> {
             })
             .await
             .map_err(failed("prediction log"))
+    }
+}
+
+fn failed<E: Coded>(what: &'static str) -> impl Fn(E) -> everloop_monitoring::Error {
+    move |error| everloop_monitoring::Error::Source {
+        what,
+        problem: error.to_string(),
+        code: error.code(),
+    }
+}
+
+#[async_trait]
+impl WindowSource for LogWindows<'_> {
+    async fn since(&self) -> everloop_monitoring::Result<Option<Timestamp>> {
+        if let Some(since) = self.first_sealed().await? {
+            return Ok(Some(since));
+        }
+        // The first predictions may still be in the open segment.
+        if self.serving().log_stats().open_rows == 0 {
+            return Ok(None);
+        }
+        self.serving().flush().await.map_err(failed("prediction log"))?;
+        self.first_sealed().await
     }
 
     async fn rows(&self, span: Span) -> everloop_monitoring::Result<Frame> {
