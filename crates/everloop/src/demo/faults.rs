@@ -127,6 +127,10 @@ async fn bad_challenger(
 ) -> anyhow::Result<Vec<Expectation>> {
     // Whatever is rolling out comes to its end first.
     months.push(traffic(world, args, narration, month).await?);
+    let before = newest(world)
+        .await?
+        .and_then(|newest| newest["version"].as_u64())
+        .unwrap_or_default();
     let file = world.root().join("everloop.yaml");
     let wrong = data::PROJECT.replacen("departed_at, y,", "departed_at, 1 - y AS y,", 1);
     anyhow::ensure!(wrong != data::PROJECT, "the project file has no labels to swap");
@@ -135,10 +139,6 @@ async fn bad_challenger(
         .client()
         .post::<_, Value>("/api/v1/project/reload", &json!({}))
         .await?;
-    let before = newest(world)
-        .await?
-        .and_then(|newest| newest["version"].as_u64())
-        .unwrap_or_default();
     go_round(world, "labels swapped by mistake").await?;
     // A schedule may have gone round with the mistake before us: what counts is that the gates met it.
     let page: Value = world.client().get("/api/v1/retrainings?limit=5").await?;
