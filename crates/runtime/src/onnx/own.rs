@@ -1,7 +1,7 @@
 //! The graphs that this crate writes: columns by name, texts looked up, trees, probabilities by class.
 //!
-//! Every column is an input of its own, a vector with one value a row, so that Python hands a data frame over as it is
-//! (`mlflow.onnx` feeds columns by name). Texts go through a LabelEncoder to codes; an unknown text becomes NaN and
+//! Every column is an input of its own, a vector with one value a row, so that Python hands over the columns of a data
+//! frame by name. Texts go through a LabelEncoder to codes; an unknown text becomes NaN and
 //! takes the way of missing values. All trees compare `value <= threshold`. Sets of categories are chains of such
 //! comparisons with a common target: ONNX Runtime has long read such graphs (LightGBM's converter writes them), and
 //! they stay small where tables of memberships would not.

@@ -265,8 +265,8 @@ impl Trained {
         self.model.importance()
     }
 
-    /// The model as an MLflow model directory: `model.onnx`, `MLmodel` with its signature, and the environments Python
-    /// needs to load it. Up to five rows of `example` are stored as its input example.
+    /// The model as an MLflow model directory: `model.onnx`, `MLmodel` with its signature, the few lines of Python that
+    /// `mlflow.pyfunc` loads it with, and the environments they need. Up to five rows of `example` are stored as its input example.
     ///
     /// # Errors
     /// When the example lacks a column of the model, or one is of the wrong kind.

@@ -21,6 +21,11 @@ const EXAMPLE_FILE: &str = "input_example.json";
 const SERVING_FILE: &str = "serving_input_example.json";
 const EXAMPLE_ROWS: usize = 5;
 
+/// What MLflow loads in Python. `mlflow.onnx` would do but for texts: it hands over columns as pandas has them, and
+/// since pandas 3 those of texts are no arrays that ONNX Runtime takes.
+const LOADER: &str = include_str!("everloop_model.py");
+const LOADER_FILE: &str = "code/everloop_model.py";
+
 /// What Python needs: the oldest versions that the saved graphs were tried with.
 const REQUIREMENTS: [&str; 4] = ["mlflow>=2.10", "onnx>=1.15", "onnxruntime>=1.17", "pandas>=1.5"];
 const PYTHON: &str = "3.11";
@@ -171,6 +176,7 @@ pub(super) fn directory(model: &Model, onnx: Vec<u8>, example: Option<&Frame>) -
     let mlmodel = mlmodel(model, &onnx, example.is_some());
     files.insert(MLMODEL, mlmodel.into_bytes())?;
     files.insert(ONNX_FILE, onnx)?;
+    files.insert(LOADER_FILE, LOADER.as_bytes().to_vec())?;
     files.insert("requirements.txt", lines(&REQUIREMENTS.map(str::to_owned)))?;
     files.insert("conda.yaml", conda())?;
     files.insert("python_env.yaml", python_env())?;
@@ -201,11 +207,12 @@ fn mlmodel(model: &Model, onnx: &[u8], example: bool) -> String {
     providers:
     - CPUExecutionProvider
   python_function:
+    code: code
     data: {ONNX_FILE}
     env:
       conda: conda.yaml
       virtualenv: python_env.yaml
-    loader_module: mlflow.onnx
+    loader_module: everloop_model
     python_version: '{PYTHON}'
 model_size_bytes: {}
 model_uuid: {id}

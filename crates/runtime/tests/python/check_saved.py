@@ -35,6 +35,11 @@ def compare(name, found, expected):
             assert own == values, f"{name}: {output} differs"
 
 
+def text_kind(values, kind):
+    """`kind` for texts, else what pandas finds."""
+    return kind if any(isinstance(value, str) for value in values) else None
+
+
 def check(path):
     expected = json.loads((path / "expected.json").read_text())
     inputs, outputs = columns(expected["inputs"]), columns(expected["outputs"])
@@ -44,9 +49,13 @@ def check(path):
     names = [node.name for node in session.get_outputs()]
     compare(f"{path.name} in ONNX Runtime", dict(zip(names, session.run(None, feeds(session, inputs)))), outputs)
 
-    frame = pd.DataFrame({name: pd.Series(values, dtype=object if any(isinstance(v, str) for v in values) else None) for name, values in inputs.items()})
     loaded = mlflow.pyfunc.load_model(str(model))
-    compare(f"{path.name} in MLflow", loaded.predict(frame), outputs)
+    # Texts as Python objects, and as whatever this pandas makes of them; columns in another order, and one more.
+    objects = pd.DataFrame({name: pd.Series(values, dtype=text_kind(values, object)) for name, values in inputs.items()})
+    own = pd.DataFrame({"unrelated": 1, **dict(reversed(inputs.items()))})
+    nullable = objects.astype({name: text_kind(values, "string") for name, values in inputs.items() if text_kind(values, "string")})
+    for kind, frame in (("objects", objects), ("pandas' own", own), ("nullable", nullable)):
+        compare(f"{path.name} in MLflow, {kind}", loaded.predict(frame), outputs)
 
     described = Model.load(str(model))
     assert described.signature.outputs.input_names() == names
