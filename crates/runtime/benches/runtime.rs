@@ -103,6 +103,26 @@ fn train_150_iterations(bencher: Bencher<'_, '_>, rows: usize) {
     bencher.counter(ItemsCount::new(rows)).bench(|| fit(&table, 150));
 }
 
+/// Trees without categories, as deep as XGBoost's default.
+#[divan::bench(args = [1, 10_000])]
+fn predict_rows_of_numbers(bencher: Bencher<'_, '_>, rows: usize) {
+    let table = table(50_000);
+    let options = TrainOptions {
+        iterations: 200,
+        max_leaves: 64,
+        max_depth: 6,
+        exclude: (0..4).map(|text| format!("text_{text}")).collect(),
+        ..TrainOptions::new("late")
+    };
+    let model = train(&table, None, &options, &mut |_| {})
+        .expect("the table can be learned")
+        .model;
+    let table = table.take(&(0..rows).collect::<Vec<_>>());
+    bencher
+        .counter(ItemsCount::new(rows))
+        .bench(|| model.predict(&table).expect("the columns are there"));
+}
+
 #[divan::bench(args = [1, 128, 10_000, 100_000])]
 fn predict_rows(bencher: Bencher<'_, '_>, rows: usize) {
     let (model, table) = (model(), table(rows));
@@ -111,16 +131,19 @@ fn predict_rows(bencher: Bencher<'_, '_>, rows: usize) {
         .bench(|| model.predict(&table).expect("the columns are there"));
 }
 
-/// Fill a row of 20 inputs and predict it, as serving does.
+/// Fill a row of 20 inputs and predict it, as serving does; a different row each time.
 #[divan::bench]
 fn predict_one(bencher: Bencher<'_, '_>) {
+    let table = table(1_000);
     let mut row = model().row();
+    let mut at = 0;
     bencher.bench_local(|| {
-        for number in 0..16 {
-            row.set_number(number, 0.25).expect("a number");
-        }
-        for text in 16..20 {
-            row.set_text(text, "T2").expect("a text");
+        at = (at + 1) % 1_000;
+        for (index, column) in table.columns().iter().take(20).enumerate() {
+            match column.values.text(at) {
+                Some(text) => row.set_text(index, text).expect("a text"),
+                None => row.set_number(index, column.values.number(at)).expect("a number"),
+            }
         }
         row.predict().expect("a tree model").scores[1]
     });

@@ -267,7 +267,6 @@ fn model(own: &Own) -> ModelProto {
 fn graph(own: &Own) -> GraphProto {
     let mut writer = Writer::default();
     let column_shape = writer.constant(integers("everloop:column", &[2], &[-1, 1]));
-    let flat_shape = writer.constant(integers("everloop:flat", &[1], &[-1]));
     let mut features = Vec::with_capacity(own.columns.len());
     for (index, column) in own.columns.iter().enumerate() {
         let value = writer.column(index, column);
@@ -289,10 +288,10 @@ fn graph(own: &Own) -> GraphProto {
     );
     match own.task.classes() {
         [] => {
-            writer.node("Reshape", &[&sums, &flat_shape], PREDICTION, vec![]);
+            writer.flat(&sums, PREDICTION);
             writer.output(PREDICTION, proto::TYPE_FLOAT);
         }
-        [first, second] => writer.two_classes(&sums, &flat_shape, first, second),
+        [first, second] => writer.two_classes(&sums, first, second),
         classes => writer.classes(&sums, classes),
     }
     GraphProto {
@@ -366,11 +365,17 @@ impl Writer {
         }
     }
 
+    /// A table of one column as a vector.
+    fn flat(&mut self, table: &str, output: &str) -> String {
+        let shape = self.constant(integers("everloop:flat", &[1], &[-1]));
+        self.node("Reshape", &[table, &shape], output, vec![])
+    }
+
     /// Probabilities and the class of two: the second when the sum is positive.
-    fn two_classes(&mut self, sums: &str, flat: &str, first: &Label, second: &Label) {
+    fn two_classes(&mut self, sums: &str, first: &Label, second: &Label) {
         let one = self.constant(single("everloop:one", 1.0));
         let zero = self.constant(single("everloop:zero", 0.0));
-        let sums = self.node("Reshape", &[sums, flat], "everloop:sum", vec![]);
+        let sums = self.flat(sums, "everloop:sum");
         let positive = self.node("Greater", &[&sums, &zero], "everloop:positive", vec![]);
         let place = self.node(
             "Cast",
