@@ -3,16 +3,19 @@
 //! Scores of classifiers follow ONNX Runtime 1.32 also where the specification is silent: two classes with weights for
 //! only one of them.
 
+mod ensemble;
+mod listed;
+
 use super::linear::PostTransform;
 use super::{Context, Inputs, Operator};
-use crate::limits::Limits;
 use crate::onnx::attributes::Attributes;
 use crate::onnx::proto::TYPE_DOUBLE;
 use crate::onnx::tensor::{Data, OpResult, Tensor};
 use crate::prediction::argmax;
 use crate::task::Label;
 use crate::trees::{Builder, Real, Split, SplitKind, Tree, TreeNode, Trees};
-use std::collections::HashMap;
+use ensemble::ensemble;
+pub(in crate::onnx) use listed::listed;
 
 const FORMAT: &str = "ONNX tree ensemble";
 
@@ -94,27 +97,6 @@ fn sums<T: Real>(
     trees.score_rows(&narrow, &mut sums);
     Ok(sums)
 }
-
-/// The arrays that describe the nodes, in one width of floats.
-struct Nodes<'a, T> {
-    tree_ids: &'a [i64],
-    node_ids: &'a [i64],
-    features: &'a [i64],
-    modes: Vec<String>,
-    thresholds: Vec<T>,
-    yes: &'a [i64],
-    no: &'a [i64],
-    missing_yes: &'a [i64],
-}
-
-/// What leaves add: (tree, node) to weights.
-struct Weights<'a, T> {
-    tree_ids: &'a [i64],
-    node_ids: &'a [i64],
-    outputs: &'a [i64],
-    values: Vec<T>,
-}
-
 fn same_length(lengths: &[usize]) -> OpResult<usize> {
     match lengths {
         [first, rest @ ..] if rest.iter().all(|length| length == first) => Ok(*first),
@@ -163,28 +145,6 @@ fn listed_trees<T: Real>(
 ) -> OpResult<Trees<T>> {
     build(context, &listed(attributes, prefix)?, outputs)
 }
-
-/// The trees that a node's attributes list.
-pub(in crate::onnx) fn listed<T: Real>(attributes: &Attributes<'_>, prefix: &str) -> OpResult<Vec<Tree<T>>> {
-    let nodes = Nodes::<T> {
-        tree_ids: attributes.ints("nodes_treeids"),
-        node_ids: attributes.ints("nodes_nodeids"),
-        features: attributes.ints("nodes_featureids"),
-        modes: attributes.texts("nodes_modes")?,
-        thresholds: floats(attributes, "nodes_values")?,
-        yes: attributes.ints("nodes_truenodeids"),
-        no: attributes.ints("nodes_falsenodeids"),
-        missing_yes: attributes.ints("nodes_missing_value_tracks_true"),
-    };
-    let weights = Weights::<T> {
-        tree_ids: attributes.ints(&format!("{prefix}_treeids")),
-        node_ids: attributes.ints(&format!("{prefix}_nodeids")),
-        outputs: attributes.ints(&format!("{prefix}_ids")),
-        values: floats(attributes, &format!("{prefix}_weights"))?,
-    };
-    nodes.trees(&weights)
-}
-
 fn build<T: Real>(context: &Context<'_>, trees: &[Tree<T>], outputs: usize) -> OpResult<Trees<T>> {
     let features = trees.iter().flat_map(|tree| &tree.nodes).map(|node| {
         if let TreeNode::Split(split) = node {
@@ -208,80 +168,6 @@ fn build<T: Real>(context: &Context<'_>, trees: &[Tree<T>], outputs: usize) -> O
     }
     Ok(builder.finish())
 }
-
-impl<T: Real> Nodes<'_, T> {
-    fn trees(&self, weights: &Weights<'_, T>) -> OpResult<Vec<Tree<T>>> {
-        let count = same_length(&[
-            self.tree_ids.len(),
-            self.node_ids.len(),
-            self.features.len(),
-            self.modes.len(),
-            self.thresholds.len(),
-            self.yes.len(),
-            self.no.len(),
-        ])?;
-        // The nodes of each tree, in the order listed: the first is its root.
-        let mut places: HashMap<i64, usize> = HashMap::new();
-        let mut members: Vec<Vec<usize>> = Vec::new();
-        for node in 0..count {
-            let place = *places.entry(self.tree_ids[node]).or_insert_with(|| {
-                members.push(Vec::new());
-                members.len() - 1
-            });
-            members[place].push(node);
-        }
-        let leaves = weights.by_leaf()?;
-        members
-            .iter()
-            .map(|members| self.tree(members, &leaves))
-            .collect()
-    }
-
-    fn tree(&self, members: &[usize], leaves: &HashMap<(i64, i64), Vec<(usize, T)>>) -> OpResult<Tree<T>> {
-        let places: HashMap<i64, usize> = members
-            .iter()
-            .enumerate()
-            .map(|(place, node)| (self.node_ids[*node], place))
-            .collect();
-        if places.len() != members.len() {
-            return Err("two nodes of a tree have one number".to_owned());
-        }
-        let mut nodes = Vec::with_capacity(members.len());
-        for node in members {
-            nodes.push(self.node(*node, &places, leaves)?);
-        }
-        Ok(simplified(nodes))
-    }
-
-    fn node(
-        &self,
-        node: usize,
-        places: &HashMap<i64, usize>,
-        leaves: &HashMap<(i64, i64), Vec<(usize, T)>>,
-    ) -> OpResult<TreeNode<T>> {
-        if self.modes[node] == "LEAF" {
-            let weights = leaves.get(&(self.tree_ids[node], self.node_ids[node]));
-            return Ok(TreeNode::Leaves(weights.cloned().unwrap_or_default()));
-        }
-        let child = |id: i64| {
-            places
-                .get(&id)
-                .copied()
-                .ok_or_else(|| format!("a child points to node {id}"))
-        };
-        let feature = usize::try_from(self.features[node]).map_err(|_| "a negative feature")?;
-        let missing_yes = self.missing_yes.get(node).is_some_and(|flag| *flag != 0);
-        let (yes, no) = (child(self.yes[node])?, child(self.no[node])?);
-        Ok(TreeNode::Split(split(
-            &self.modes[node],
-            self.thresholds[node],
-            feature,
-            (yes, no),
-            missing_yes,
-        )?))
-    }
-}
-
 /// A comparison in the form our trees have; where it must be turned round, the branches are exchanged.
 fn split<T: Real>(
     mode: &str,
@@ -309,25 +195,6 @@ fn split<T: Real>(
         missing_yes: missing_yes != turned,
     })
 }
-
-impl<T: Real> Weights<'_, T> {
-    fn by_leaf(&self) -> OpResult<HashMap<(i64, i64), Vec<(usize, T)>>> {
-        let count = same_length(&[
-            self.tree_ids.len(),
-            self.node_ids.len(),
-            self.outputs.len(),
-            self.values.len(),
-        ])?;
-        let mut leaves: HashMap<(i64, i64), Vec<(usize, T)>> = HashMap::with_capacity(count);
-        for at in 0..count {
-            let output = usize::try_from(self.outputs[at]).map_err(|_| "a negative output")?;
-            let leaf = leaves.entry((self.tree_ids[at], self.node_ids[at])).or_default();
-            leaf.push((output, self.values[at]));
-        }
-        Ok(leaves)
-    }
-}
-
 /// Leaves that all add one value to the same output need no list.
 fn simplified<T: Real>(mut nodes: Vec<TreeNode<T>>) -> Tree<T> {
     let mut output = None;
@@ -545,206 +412,4 @@ impl Classifier {
         };
         winner
     }
-}
-
-/// TreeEnsemble of version 5: nodes and leaves apart, numbers for modes, sets of members.
-fn ensemble(attributes: &Attributes<'_>, context: &Context<'_>) -> OpResult<Box<dyn Operator>> {
-    let outputs =
-        usize::try_from(attributes.int_or("n_targets", 1)).map_err(|_| "a negative number of targets")?;
-    let average = match attributes.int_or("aggregate_function", 1) {
-        0 => true,
-        1 => false,
-        other => return Err(format!("aggregate_function {other}")),
-    };
-    let transform = match attributes.int_or("post_transform", 0) {
-        0 => PostTransform::None,
-        1 => PostTransform::Softmax,
-        2 => PostTransform::Logistic,
-        3 => PostTransform::SoftmaxZero,
-        other => return Err(format!("post_transform {other}")),
-    };
-    let forest = if is_wide(attributes, "nodes_splits") {
-        Forest::Wide(build(
-            context,
-            &Ensemble::read(attributes)?.trees(context)?,
-            outputs,
-        )?)
-    } else {
-        Forest::Narrow(build(
-            context,
-            &Ensemble::read(attributes)?.trees(context)?,
-            outputs,
-        )?)
-    };
-    Ok(Box::new(Regressor {
-        forest,
-        average,
-        base: Vec::new(),
-        transform,
-        keep_width: true,
-    }))
-}
-
-struct Ensemble<'a, T> {
-    features: &'a [i64],
-    modes: Vec<i64>,
-    thresholds: Vec<T>,
-    yes: &'a [i64],
-    no: &'a [i64],
-    yes_is_leaf: &'a [i64],
-    no_is_leaf: &'a [i64],
-    missing_yes: &'a [i64],
-    /// Per node the members of its set.
-    members: Vec<Vec<T>>,
-    leaf_outputs: &'a [i64],
-    leaf_values: Vec<T>,
-    roots: &'a [i64],
-}
-
-/// The mode of a node that tests for members of a set.
-const MEMBER: i64 = 6;
-const MODES: [&str; 6] = [
-    "BRANCH_LEQ",
-    "BRANCH_LT",
-    "BRANCH_GTE",
-    "BRANCH_GT",
-    "BRANCH_EQ",
-    "BRANCH_NEQ",
-];
-
-impl<'a, T: Real> Ensemble<'a, T> {
-    fn read(attributes: &Attributes<'a>) -> OpResult<Self> {
-        let tensor = |name: &str| -> OpResult<Vec<T>> {
-            let tensor = attributes
-                .tensor(name)?
-                .map_or(Ok(Vec::new()), |tensor| tensor.to_f64())?;
-            Ok(tensor.into_iter().map(T::from_f64).collect())
-        };
-        let modes = attributes
-            .tensor("nodes_modes")?
-            .ok_or("nodes_modes are missing")?
-            .to_i64()?;
-        let members = members(&modes, tensor("membership_values")?)?;
-        let ensemble = Self {
-            features: attributes.ints("nodes_featureids"),
-            modes,
-            thresholds: tensor("nodes_splits")?,
-            yes: attributes.ints("nodes_truenodeids"),
-            no: attributes.ints("nodes_falsenodeids"),
-            yes_is_leaf: attributes.ints("nodes_trueleafs"),
-            no_is_leaf: attributes.ints("nodes_falseleafs"),
-            missing_yes: attributes.ints("nodes_missing_value_tracks_true"),
-            members,
-            leaf_outputs: attributes.ints("leaf_targetids"),
-            leaf_values: tensor("leaf_weights")?,
-            roots: attributes.ints("tree_roots"),
-        };
-        same_length(&[
-            ensemble.features.len(),
-            ensemble.modes.len(),
-            ensemble.thresholds.len(),
-            ensemble.yes.len(),
-            ensemble.no.len(),
-            ensemble.yes_is_leaf.len(),
-            ensemble.no_is_leaf.len(),
-        ])?;
-        same_length(&[ensemble.leaf_outputs.len(), ensemble.leaf_values.len()])?;
-        Ok(ensemble)
-    }
-
-    /// Roots may share nodes, and each gets its own: the sum is bounded before it fills the memory.
-    fn trees(&self, context: &Context<'_>) -> OpResult<Vec<Tree<T>>> {
-        let mut trees = Vec::new();
-        let mut total = 0;
-        for root in self.roots {
-            let tree = self.tree(*root)?;
-            total += tree.nodes.len();
-            Limits::check(context.path, "number of tree nodes", total, context.limits.nodes)
-                .map_err(|error| error.to_string())?;
-            trees.push(tree);
-        }
-        Ok(trees)
-    }
-
-    /// The nodes that a root reaches, numbered as they are met.
-    fn tree(&self, root: i64) -> OpResult<Tree<T>> {
-        let mut places: HashMap<(bool, i64), usize> = HashMap::from([((false, root), 0)]);
-        let mut waiting = vec![(false, root)];
-        let mut nodes: Vec<TreeNode<T>> = vec![TreeNode::Leaf(T::ZERO)];
-        while let Some((is_leaf, index)) = waiting.pop() {
-            let place = places[&(is_leaf, index)];
-            let at = usize::try_from(index).map_err(|_| format!("a child points to node {index}"))?;
-            if is_leaf {
-                let found = self.leaf_outputs.get(at).zip(self.leaf_values.get(at));
-                let (output, value) = found.ok_or_else(|| format!("a child points to leaf {index}"))?;
-                let output = usize::try_from(*output).map_err(|_| "a negative output")?;
-                nodes[place] = TreeNode::Leaves(vec![(output, *value)]);
-                continue;
-            }
-            if at >= self.modes.len() {
-                return Err(format!("a child points to node {index}"));
-            }
-            let mut child = |is_leaf: bool, index: i64| {
-                *places.entry((is_leaf, index)).or_insert_with(|| {
-                    waiting.push((is_leaf, index));
-                    nodes.push(TreeNode::Leaf(T::ZERO));
-                    nodes.len() - 1
-                })
-            };
-            let yes = child(self.yes_is_leaf[at] != 0, self.yes[at]);
-            let no = child(self.no_is_leaf[at] != 0, self.no[at]);
-            self.test(at, place, (yes, no), &mut nodes)?;
-        }
-        Ok(simplified(nodes))
-    }
-
-    /// The test of one node; a set becomes a chain of comparisons with one target.
-    fn test(
-        &self,
-        at: usize,
-        place: usize,
-        (yes, no): (usize, usize),
-        nodes: &mut Vec<TreeNode<T>>,
-    ) -> OpResult<()> {
-        let feature = usize::try_from(self.features[at]).map_err(|_| "a negative feature")?;
-        let missing_yes = self.missing_yes.get(at).is_some_and(|flag| *flag != 0);
-        if self.modes[at] != MEMBER {
-            let mode = usize::try_from(self.modes[at])
-                .ok()
-                .and_then(|mode| MODES.get(mode));
-            let mode = mode.ok_or_else(|| format!("node mode {}", self.modes[at]))?;
-            nodes[place] =
-                TreeNode::Split(split(mode, self.thresholds[at], feature, (yes, no), missing_yes)?);
-            return Ok(());
-        }
-        let mut own = place;
-        let members = &self.members[at];
-        for (index, member) in members.iter().enumerate() {
-            let next = if index + 1 == members.len() {
-                no
-            } else {
-                nodes.len()
-            };
-            if next == nodes.len() {
-                nodes.push(TreeNode::Leaf(T::ZERO));
-            }
-            let equal = split("BRANCH_EQ", *member, feature, (yes, next), missing_yes)?;
-            nodes[own] = TreeNode::Split(equal);
-            own = next;
-        }
-        Ok(())
-    }
-}
-
-/// The members of each set: one list in the order of the nodes, NaN after each set.
-fn members<T: Real>(modes: &[i64], values: Vec<T>) -> OpResult<Vec<Vec<T>>> {
-    let mut sets = values.split(|value| value.is_nan());
-    let set = |mode: &i64| match *mode {
-        MEMBER => match sets.next() {
-            Some(set) if !set.is_empty() => Ok(set.to_vec()),
-            _ => Err("a node without members".to_owned()),
-        },
-        _ => Ok(Vec::new()),
-    };
-    modes.iter().map(set).collect()
 }

@@ -1,31 +1,14 @@
-//! The graphs that this crate writes: columns by name, texts looked up, trees, probabilities by class.
-//!
-//! Every column is an input of its own, a vector with one value a row, so that Python hands over the columns of a data
-//! frame by name. Texts go through a LabelEncoder to codes; an unknown text becomes NaN and
-//! takes the way of missing values. All trees compare `value <= threshold`. Sets of categories are chains of such
-//! comparisons with a common target: ONNX Runtime has long read such graphs (LightGBM's converter writes them), and
-//! they stay small where tables of memberships would not.
-//!
-//! When such a file is loaded it is taken apart again into columns and trees; whether that lost anything is checked by
-//! writing it anew and comparing.
+//! Writes a model as a graph.
 
-use super::answer::{CLASSES_KEY, TASK_KEY};
-use super::attributes::Attributes;
-use super::decode;
-use super::ops::trees::listed;
-use super::proto::{self, AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::error::Result;
-use crate::limits::Limits;
-use crate::prediction::{PREDICTION, probability_column};
-use crate::signature::Kind;
-use crate::task::{Label, Task};
-use crate::trees::{
-    AnyTrees, Builder, Encoding, Link, LoadedTrees, Split, SplitKind, Tree, TreeModel, TreeNode, Vocabulary,
+use super::{GAINS_KEY, Own, OwnColumn, OwnKind, PRODUCER};
+use crate::onnx::answer::{CLASSES_KEY, TASK_KEY};
+use crate::onnx::proto::{
+    self, AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
-use prost::Message as _;
+use crate::prediction::{PREDICTION, probability_column};
+use crate::task::{Label, Task};
+use crate::trees::{SplitKind, TreeNode};
 
-const PRODUCER: &str = "everloop";
-const GAINS_KEY: &str = "everloop.gains";
 const ML: &str = "ai.onnx.ml";
 
 /// Opened by ONNX Runtime from 1.15 on.
@@ -33,209 +16,7 @@ const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
 const ML_OPSET: i64 = 3;
 
-/// A model as it is written.
-#[derive(Debug, Clone)]
-pub(crate) struct Own {
-    pub(crate) columns: Vec<OwnColumn>,
-    pub(crate) task: Task,
-    /// Splits are all of the kind [`SplitKind::AtMost`]; the root stands first.
-    pub(crate) trees: Vec<Tree<f32>>,
-    /// What each score starts with.
-    pub(crate) base: Vec<f32>,
-    /// Sum of loss reductions per column.
-    pub(crate) gains: Vec<f64>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct OwnColumn {
-    pub(crate) name: String,
-    pub(crate) kind: OwnKind,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum OwnKind {
-    Number,
-    Truth,
-    /// The texts in the order of their codes.
-    Category(Vec<String>),
-}
-
-/// The bytes of the file.
-pub(crate) fn write(own: &Own) -> Vec<u8> {
-    model(own).encode_to_vec()
-}
-
-/// Reads a file that this crate wrote, as the trees it was written from; `None` when it is any other graph.
-pub(crate) fn load(path: &str, bytes: &[u8], limits: &Limits) -> Result<Option<LoadedTrees>> {
-    let proto = decode(path, bytes, limits)?;
-    if proto.producer_name.as_deref() != Some(PRODUCER) {
-        return Ok(None);
-    }
-    let Some(own) = parts(&proto).filter(|own| graph(own).encode_to_vec() == encoded_graph(&proto)) else {
-        return Ok(None);
-    };
-    let mut builder = Builder::new(path, super::FORMAT, limits, own.columns.len(), own.base.clone())?;
-    for tree in own.trees {
-        let kind = |feature: usize| own.columns.get(feature).map(|column| &column.kind);
-        let is_category = |feature: usize| matches!(kind(feature), Some(OwnKind::Category(_)));
-        builder.add(&folded(tree, is_category))?;
-    }
-    let link = match own.task.classes().len() {
-        0 => Link::Identity,
-        2 => Link::Sigmoid { scale: 1.0 },
-        _ => Link::Softmax,
-    };
-    let encoding = |column: &OwnColumn| match &column.kind {
-        OwnKind::Category(names) => Encoding::Category(Vocabulary::texts(names.clone())),
-        OwnKind::Number | OwnKind::Truth => Encoding::Number,
-    };
-    let kind = |column: &OwnColumn| match column.kind {
-        OwnKind::Number => Kind::Double,
-        OwnKind::Truth => Kind::Bool,
-        OwnKind::Category(_) => Kind::String,
-    };
-    Ok(Some(LoadedTrees {
-        model: TreeModel {
-            trees: AnyTrees::F32(builder.finish()),
-            encodings: own.columns.iter().map(encoding).collect(),
-            divisor: 1.0,
-            link,
-            binary: own.task.classes().len() == 2,
-        },
-        kinds: own.columns.iter().map(kind).collect(),
-        names: own.columns.into_iter().map(|column| column.name).collect(),
-        named: true,
-        task: own.task,
-        gains: Some(own.gains),
-    }))
-}
-
-/// Most links of a chain: codes are bins.
-const MAX_LINKS: usize = 256;
-
-/// The tree with each chain of comparisons of one category as one test for members of a set.
-fn folded(mut tree: Tree<f32>, is_category: impl Fn(usize) -> bool) -> Tree<f32> {
-    let sets: Vec<Option<TreeNode<f32>>> = (0..tree.nodes.len())
-        .map(|place| fold(&tree.nodes, place, &is_category))
-        .collect();
-    // Only what the root reaches is kept, so the further links of a chain vanish.
-    for (node, set) in tree.nodes.iter_mut().zip(sets) {
-        if let Some(set) = set {
-            *node = set;
-        }
-    }
-    tree
-}
-
-/// The set that the chain from `place` on tests for: codes up to the first threshold go to its child, those up to the
-/// second to the second's, and the rest to the end of the chain; in all there are two children.
-fn fold(nodes: &[TreeNode<f32>], place: usize, is_category: impl Fn(usize) -> bool) -> Option<TreeNode<f32>> {
-    let link = |place: usize| match nodes.get(place)? {
-        TreeNode::Split(split) => match split.kind {
-            SplitKind::AtMost(threshold) => Some((split, threshold)),
-            _ => None,
-        },
-        _ => None,
-    };
-    let (head, _) = link(place)?;
-    if !is_category(head.feature) {
-        return None;
-    }
-    let yes = head.yes;
-    let mut members = vec![0_u32; MAX_LINKS / 32];
-    let (mut at, mut code, mut no, mut missing) = (place, 0, None, None);
-    for _ in 0..MAX_LINKS {
-        let Some((split, threshold)) = link(at).filter(|(split, _)| split.feature == head.feature) else {
-            break;
-        };
-        // Before the second child is known, any other child is it; after, a third one ends the chain.
-        if split.yes != yes && *no.get_or_insert(split.yes) != split.yes {
-            break;
-        }
-        while code < MAX_LINKS && (code as f32) <= threshold {
-            members[code / 32] |= u32::from(split.yes == yes) << (code % 32);
-            code += 1;
-        }
-        if split.missing_yes {
-            missing.get_or_insert(split.yes);
-        }
-        at = split.no;
-    }
-    // The chain must end in one of the two, and be worth folding.
-    if at == yes {
-        (code..MAX_LINKS).for_each(|code| members[code / 32] |= 1 << (code % 32));
-    } else if *no.get_or_insert(at) != at {
-        return None;
-    }
-    let no = no?;
-    (head.no != no).then(|| {
-        TreeNode::Split(Split {
-            feature: head.feature,
-            kind: SplitKind::Member(members),
-            yes,
-            no,
-            missing_yes: missing.unwrap_or(at) == yes,
-        })
-    })
-}
-
-fn encoded_graph(proto: &ModelProto) -> Vec<u8> {
-    proto
-        .graph
-        .as_ref()
-        .map(GraphProto::encode_to_vec)
-        .unwrap_or_default()
-}
-
-/// Takes a graph apart, as far as it looks like one of ours.
-fn parts(proto: &ModelProto) -> Option<Own> {
-    let graph = proto.graph.as_ref()?;
-    let metadata = |key: &str| {
-        let entry = proto
-            .metadata_props
-            .iter()
-            .find(|entry| entry.key.as_deref() == Some(key))?;
-        entry.value.as_deref()
-    };
-    let task = match metadata(TASK_KEY)? {
-        "classification" => Task::Classification {
-            classes: serde_json::from_str(metadata(CLASSES_KEY)?).ok()?,
-        },
-        "regression" => Task::Regression,
-        _ => return None,
-    };
-    let columns: Option<Vec<OwnColumn>> = graph.input.iter().map(|input| column(graph, input)).collect();
-    let ensemble = graph
-        .node
-        .iter()
-        .find(|node| node.op_type.as_deref() == Some("TreeEnsembleRegressor"))?;
-    let attributes = Attributes(ensemble);
-    let columns = columns?;
-    let gains: Vec<f64> = serde_json::from_str(metadata(GAINS_KEY)?).ok()?;
-    (gains.len() == columns.len()).then_some(Own {
-        task,
-        trees: listed(&attributes, "target").ok()?,
-        base: attributes.floats("base_values").to_vec(),
-        gains,
-        columns,
-    })
-}
-
-fn column(graph: &GraphProto, input: &ValueInfoProto) -> Option<OwnColumn> {
-    let name = input.name.clone()?;
-    let kind = match input.r#type.as_ref()?.tensor_type.as_ref()?.elem_type? {
-        proto::TYPE_FLOAT => OwnKind::Number,
-        proto::TYPE_BOOL => OwnKind::Truth,
-        proto::TYPE_STRING => {
-            let encoder = graph.node.iter().find(|node| node.input.first() == Some(&name))?;
-            OwnKind::Category(Attributes(encoder).texts("keys_strings").ok()?)
-        }
-        _ => return None,
-    };
-    Some(OwnColumn { name, kind })
-}
-
-fn model(own: &Own) -> ModelProto {
+pub(super) fn model(own: &Own) -> ModelProto {
     let set = |domain: &str, version: i64| proto::OperatorSetIdProto {
         domain: Some(domain.to_owned()),
         version: Some(version),
@@ -264,7 +45,7 @@ fn model(own: &Own) -> ModelProto {
     }
 }
 
-fn graph(own: &Own) -> GraphProto {
+pub(super) fn graph(own: &Own) -> GraphProto {
     let mut writer = Writer::default();
     let column_shape = writer.constant(integers("everloop:column", &[2], &[-1, 1]));
     let mut features = Vec::with_capacity(own.columns.len());
