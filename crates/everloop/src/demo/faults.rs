@@ -99,13 +99,21 @@ async fn go_round(world: &World, why: &str) -> anyhow::Result<String> {
     if let Some(open) = newest(world).await?.filter(|newest| newest["state"] != "done") {
         return Ok(open["state"].as_str().unwrap_or_default().to_owned());
     }
-    world
+    let started: Value = world
         .client()
-        .post::<_, Value>("/api/v1/retrain", &json!({ "why": why }))
+        .post("/api/v1/retrain", &json!({ "why": why }))
         .await?;
     world.settle().await?;
-    let newest = newest(world).await?.unwrap_or_default();
-    let word = newest["outcome"].as_str().or_else(|| newest["state"].as_str());
+    // By its id, not as the newest: the demo's clock stands still meanwhile, so moments don't tell which came last.
+    let page: Value = world.client().get("/api/v1/retrainings?limit=20").await?;
+    let ours = page["retrainings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|one| one["id"] == started["id"])
+        .cloned()
+        .unwrap_or_default();
+    let word = ours["outcome"].as_str().or_else(|| ours["state"].as_str());
     Ok(word.unwrap_or("nothing").to_owned())
 }
 
@@ -127,6 +135,8 @@ async fn bad_challenger(
 ) -> anyhow::Result<Vec<Expectation>> {
     // Whatever is rolling out comes to its end first.
     months.push(traffic(world, args, narration, month).await?);
+    // What the last labels and the calendar set off is done before the labels are swapped.
+    world.settle().await?;
     let before = newest(world)
         .await?
         .and_then(|newest| newest["version"].as_u64())

@@ -86,6 +86,11 @@ pub async fn run(args: DemoArgs, output: Output) -> anyhow::Result<Exit> {
         }
     };
     output.result(&report, table::Report::to_text)?;
+    if output.json {
+        report
+            .unheld()
+            .for_each(|what| output.note(&format!("NOT HELD: {what}")));
+    }
     if !args.exit {
         output.note(&format!("\nThe server stays up at {} until Ctrl-C.", world.url()));
         output.note(&format!(

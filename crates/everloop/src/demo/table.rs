@@ -171,9 +171,15 @@ impl Report {
         text
     }
 
+    /// What the scenario had to bring about and did not.
+    pub fn unheld(&self) -> impl Iterator<Item = &str> {
+        let missed = self.expectations.iter().filter(|expectation| !expectation.held);
+        missed.map(|expectation| expectation.what.as_str())
+    }
+
     /// Failed when something that the scenario must bring about did not happen.
     pub fn exit(&self) -> Exit {
-        if self.expectations.iter().all(|expectation| expectation.held) {
+        if self.unheld().next().is_none() {
             Exit::Done
         } else {
             Exit::Failed
