@@ -1,15 +1,13 @@
 //! The steps of a retraining: data, training, gates, approval, rollout.
 
 use everloop_checks::{Candidate, GateResult, GateRule, Known, Reports, judge, rules_of, run_suite};
-use everloop_core::{AliasName, ArtifactPath, ModelName, PipelineRunId};
-use everloop_datasets::{Selector, VersionRef};
+use everloop_core::{AliasName, By, DecisionId, ModelName, PipelineRunId};
+use everloop_datasets::VersionRef;
 use everloop_db::Tx;
-use everloop_pipelines::{PipelineRun, RunRequest, RunState};
-use everloop_registry::versions::{Approval, DatasetRef, NewVersion};
-use everloop_registry::{VersionNumber, approvals, files::ModelFile, gates, models, versions};
-use everloop_runtime::{Limits, Model, ModelFiles, Task};
-use everloop_tables::Source;
-use serde_json::{Map, Value, json};
+use everloop_pipelines::{RunRequest, RunState};
+use everloop_registry::versions::Approval;
+use everloop_registry::{VersionNumber, approvals, gates, models};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use crate::decisions::{Draft, record};
@@ -58,6 +56,8 @@ impl Controller {
             };
             match moved {
                 Ok(moved) => steps += usize::from(moved),
+                // Another server, or a person, took the step.
+                Err(error) if is_lost_race(&error) => {}
                 // What can't be mended by trying again ends the retraining, with its reason.
                 Err(error) if !is_passing(&error) => {
                     let words = everloop_words(&error);
@@ -161,191 +161,6 @@ impl Controller {
         }
     }
 
-    async fn register(&self, retraining: &Retraining, run: &PipelineRun) -> Result<bool> {
-        let file = self.need_file()?;
-        let model = self.model(&file)?;
-        let made = self.read_model(&file, run).await?;
-        let champion = self.champion(&model).await?;
-        let content_now = self.content_of(&model, champion).await?;
-        let (project, ids, now) = (self.0.project.clone(), self.0.parts.ids.clone(), self.now());
-        let by = self.0.parts.registry.by(&project, &Self::me());
-        let seen = retraining.clone();
-        self.0
-            .parts
-            .db
-            .write(move |tx| {
-                models::ensure(tx, &by, &model)?;
-                let number = versions::create(tx, &by, &model, &made)?;
-                versions::mark_ready(tx, &by, &model, number)?;
-                let version = u64::from(number.0);
-                let made_content = versions::get(tx, &project, &model, number)?.map(|found| found.content);
-                let next = Retraining {
-                    version: Some(version),
-                    state: State::Judging,
-                    ..seen.clone()
-                };
-                let before = match number.0.checked_sub(1).filter(|before| *before > 0) {
-                    Some(before) => {
-                        versions::get(tx, &project, &model, VersionNumber(before))?.map(|found| found.content)
-                    }
-                    None => None,
-                };
-                let words = if made_content == content_now {
-                    let serves = champion.map_or(String::new(), |champion| format!(" as {model}@{champion}"));
-                    format!("{model}@{version} came out as the very model that serves already{serves}")
-                } else if made_content == before {
-                    format!("{model}@{version} came out as the very model that was judged before it")
-                } else {
-                    return retrainings::advance(tx, now, &project, &seen, &next);
-                };
-                let draft = Draft {
-                    kind: "retraining",
-                    subject: format!("model:{model}@{version}"),
-                    outcome: Outcome::Unchanged.as_str(),
-                    words: words.clone(),
-                    evidence: json!({ "content": made_content }),
-                };
-                record(tx, &ids, now, &project, &Self::me(), &draft)?;
-                let next = ended(&next, Outcome::Unchanged, &words, now);
-                retrainings::advance(tx, now, &project, &seen, &next)
-            })
-            .await
-    }
-
-    /// The pipeline's model, stored, with where it came from.
-    async fn read_model(&self, file: &ProjectFile, run: &PipelineRun) -> Result<NewVersion> {
-        let spec = file.project.model.as_ref().ok_or_else(|| no_model(file))?;
-        let folder = file.root.join(spec.from.as_str());
-        let limits = Limits::default();
-        let found = if folder.is_dir() {
-            ModelFiles::from_dir(&folder, &limits)?
-        } else {
-            let bytes = std::fs::read(&folder).map_err(|source| Error::Io {
-                path: folder.clone(),
-                source,
-            })?;
-            let name = folder
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            ModelFiles::single(&name, bytes)?
-        };
-        // A version that can't be loaded never gets a number that can be routed to.
-        let loaded = Model::load(&found, &limits)?;
-        let mut files = Vec::new();
-        for (path, bytes) in found.iter() {
-            let stored = self.0.parts.objects.put_bytes(bytes.to_vec()).await?;
-            let path = ArtifactPath::new(path).map_err(|error| Error::Damaged {
-                what: "model folder",
-                problem: error.to_string(),
-            })?;
-            files.push(ModelFile {
-                path,
-                hash: stored.hash,
-                size_bytes: stored.size,
-            });
-        }
-        let (inputs, outputs) = loaded.signature().to_mlflow();
-        let task = match loaded.task() {
-            Task::Classification { .. } => "classification",
-            Task::Regression => "regression",
-        };
-        let train = file
-            .project
-            .stages
-            .iter()
-            .find(|(_, stage)| stage.action.kind() == "train");
-        let tracked = train
-            .and_then(|(name, _)| run.stage(name.as_str()))
-            .and_then(|stage| stage.tracked_run.clone());
-        let mut tags = BTreeMap::new();
-        tags.insert("everloop.pipeline_run".to_owned(), run.summary.id.to_string());
-        if let Some(profile) = self.training_profile(file).await? {
-            tags.insert(PROFILE_TAG.to_owned(), profile);
-        }
-        Ok(NewVersion {
-            files,
-            source: format!("pipeline-run:{}", run.summary.id),
-            run: tracked,
-            task: Some(task.to_owned()),
-            flavor: "onnx".to_owned(),
-            unsafe_format: false,
-            signature: Some(json!({ "inputs": inputs, "outputs": outputs })),
-            metrics: self.metrics_of(file),
-            datasets: self.dataset_refs(file).await?,
-            description: spec.description.clone().unwrap_or_default(),
-            tags,
-        })
-    }
-
-    /// The profile of the rows that the training stage read, as an object: what drift is measured from.
-    async fn training_profile(&self, file: &ProjectFile) -> Result<Option<String>> {
-        let reads = file
-            .project
-            .stages
-            .values()
-            .filter(|stage| stage.action.kind() == "train")
-            .flat_map(|stage| stage.reads())
-            .find_map(|source| match source {
-                everloop_project::Source::Path(path) => Some(file.root.join(path.as_str())),
-                everloop_project::Source::Dataset(_) => None,
-            });
-        let Some(path) = reads.filter(|path| path.exists()) else {
-            return Ok(None);
-        };
-        let profile = self
-            .0
-            .parts
-            .tables
-            .profile(Source::paths([path.to_string_lossy()]))
-            .await?;
-        let text = serde_json::to_vec(&profile).map_err(|error| Error::Damaged {
-            what: "profile",
-            problem: error.to_string(),
-        })?;
-        Ok(Some(self.0.parts.objects.put_bytes(text).await?.hash.to_hex()))
-    }
-
-    /// The numbers in the metrics files of the stages that evaluate.
-    fn metrics_of(&self, file: &ProjectFile) -> Map<String, Value> {
-        let mut found = Map::new();
-        for stage in file
-            .project
-            .stages
-            .values()
-            .filter(|stage| stage.action.kind() == "evaluate")
-        {
-            for written in stage.writes() {
-                let Ok(text) = std::fs::read(file.root.join(written.path.as_str())) else {
-                    continue;
-                };
-                if let Ok(Value::Object(metrics)) = serde_json::from_slice(&text) {
-                    found.extend(metrics.into_iter().filter(|(_, value)| value.is_number()));
-                }
-            }
-        }
-        found
-    }
-
-    async fn dataset_refs(&self, file: &ProjectFile) -> Result<Vec<DatasetRef>> {
-        let mut refs = Vec::new();
-        for name in file.project.datasets.keys() {
-            let version = self
-                .0
-                .parts
-                .datasets
-                .version(&self.0.project, name, Selector::Latest)
-                .await?;
-            refs.push(DatasetRef {
-                name: name.clone(),
-                version: version.number,
-                digest: version.digest.to_hex(),
-                role: "training".to_owned(),
-            });
-        }
-        Ok(refs)
-    }
-
     /// Puts the version before the gates.
     async fn judge(&self, retraining: &Retraining) -> Result<bool> {
         let file = self.need_file()?;
@@ -354,7 +169,7 @@ impl Controller {
         let spec = file.project.model.as_ref().ok_or_else(|| no_model(&file))?;
         let rules = rules_of(&spec.gates, &file.gates);
         let champion = self.champion(&model).await?;
-        let rows = self.test_rows(&file).await?;
+        let rows = self.test_rows(&file, retraining.pipeline_run.as_ref()).await?;
         let challenger = self.score(&model, version, &rows).await?;
         let other = match champion {
             Some(champion) => Some(self.score(&model, champion, &rows).await?),
@@ -421,46 +236,27 @@ impl Controller {
         let (project, ids, now) = (self.0.project.clone(), self.0.parts.ids.clone(), self.now());
         let by = self.0.parts.registry.by(&project, &Self::me());
         let (seen, model, number) = (retraining.clone(), model.clone(), number_of(version));
-        self.0
-            .parts
-            .db
-            .write(move |tx| {
-                let decision = record(tx, &ids, now, &project, &Self::me(), &draft)?;
-                for result in &results {
-                    let outcome = match result.outcome {
-                        everloop_checks::Outcome::Pass => gates::Outcome::Passed,
-                        everloop_checks::Outcome::Fail => gates::Outcome::Failed,
-                        everloop_checks::Outcome::Error => gates::Outcome::Broken,
-                    };
-                    let gate: String = result.rule.chars().take(200).collect();
-                    gates::record(
-                        tx,
-                        &by,
-                        &model,
-                        number,
-                        &gate,
-                        outcome,
-                        &result.evidence,
-                        Some(&decision),
-                    )?;
-                }
-                let next = match (passed, wants_word) {
-                    (false, _) => ended(&seen, Outcome::Refused, &words, now),
-                    (true, true) => {
-                        approvals::ask(tx, &by, &model, number)?;
-                        Retraining {
-                            state: State::Waiting,
-                            ..seen.clone()
-                        }
-                    }
-                    (true, false) => Retraining {
-                        state: State::RollingOut,
+        self.step(retraining, move |tx| {
+            let decision = record(tx, &ids, now, &project, &Self::me(), &draft)?;
+            for result in &results {
+                keep_gate(tx, &by, &model, number, result, &decision)?;
+            }
+            Ok(match (passed, wants_word) {
+                (false, _) => ended(&seen, Outcome::Refused, &words, now),
+                (true, true) => {
+                    approvals::ask(tx, &by, &model, number)?;
+                    Retraining {
+                        state: State::Waiting,
                         ..seen.clone()
-                    },
-                };
-                retrainings::advance(tx, now, &project, &seen, &next)
+                    }
+                }
+                (true, false) => Retraining {
+                    state: State::RollingOut,
+                    ..seen.clone()
+                },
             })
-            .await
+        })
+        .await
     }
 
     /// Goes on when a person has said yes or no.
@@ -510,27 +306,15 @@ impl Controller {
         };
         let (project, ids, now) = (self.0.project.clone(), self.0.parts.ids.clone(), self.now());
         let (seen, words) = (retraining.clone(), words.to_owned());
-        self.0
-            .parts
-            .db
-            .write(move |tx: &mut Tx<'_>| {
-                let next = ended(&seen, outcome, &words, now);
-                let moved = retrainings::advance(tx, now, &project, &seen, &next)?;
-                if moved {
-                    record(tx, &ids, now, &project, &Self::me(), &draft)?;
-                }
-                Ok(moved)
-            })
-            .await
+        self.step(retraining, move |tx| {
+            record(tx, &ids, now, &project, &Self::me(), &draft)?;
+            Ok(ended(&seen, outcome, &words, now))
+        })
+        .await
     }
 
     pub(crate) async fn move_on(&self, seen: &Retraining, next: Retraining) -> Result<bool> {
-        let (project, now, seen) = (self.0.project.clone(), self.now(), seen.clone());
-        self.0
-            .parts
-            .db
-            .write(move |tx| retrainings::advance(tx, now, &project, &seen, &next))
-            .await
+        self.step(seen, move |_| Ok(next.clone())).await
     }
 
     /// The project's model.
@@ -547,21 +331,6 @@ impl Controller {
             .db
             .read(move |tx| champion_in(tx, &project, &model))
             .await
-    }
-
-    async fn content_of(
-        &self,
-        model: &ModelName,
-        version: Option<u64>,
-    ) -> Result<Option<everloop_core::Hash>> {
-        let Some(version) = version else { return Ok(None) };
-        let found = self
-            .0
-            .parts
-            .registry
-            .version(&self.0.project, model, number_of(version))
-            .await?;
-        Ok(found.map(|found| found.content))
     }
 }
 
@@ -597,6 +366,34 @@ pub(crate) fn ended(
     }
 }
 
+/// What a gate said, beside the version.
+fn keep_gate(
+    tx: &mut Tx<'_>,
+    by: &By,
+    model: &ModelName,
+    number: VersionNumber,
+    result: &GateResult,
+    decision: &DecisionId,
+) -> Result<()> {
+    let outcome = match result.outcome {
+        everloop_checks::Outcome::Pass => gates::Outcome::Passed,
+        everloop_checks::Outcome::Fail => gates::Outcome::Failed,
+        everloop_checks::Outcome::Error => gates::Outcome::Broken,
+    };
+    let gate: String = result.rule.chars().take(200).collect();
+    gates::record(
+        tx,
+        by,
+        model,
+        number,
+        &gate,
+        outcome,
+        &result.evidence,
+        Some(decision),
+    )?;
+    Ok(())
+}
+
 pub(crate) fn number_of(version: u64) -> VersionNumber {
     VersionNumber(u32::try_from(version).unwrap_or(u32::MAX))
 }
@@ -608,7 +405,7 @@ pub(crate) fn version_of(retraining: &Retraining) -> Result<u64> {
     })
 }
 
-fn no_model(file: &ProjectFile) -> Error {
+pub(crate) fn no_model(file: &ProjectFile) -> Error {
     Error::NoModel {
         project: file.project.project.to_string(),
     }
@@ -618,6 +415,14 @@ fn report_id(version: &VersionRef, suite: &str) -> String {
     format!(
         "{version}-{}",
         everloop_core::Hash::of(suite.as_bytes()).to_hex().split_at(8).0
+    )
+}
+
+/// Whether someone else moved the rollout or the alias first.
+fn is_lost_race(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Serving(everloop_serving::Error::RolloutMoved { .. })
     )
 }
 

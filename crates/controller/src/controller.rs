@@ -108,6 +108,41 @@ impl Controller {
         Actor::system("controller")
     }
 
+    /// Changes the loop's state. Only one such change of a project runs at a time, whichever server it runs on, so what
+    /// `change` reads stays true until it has committed.
+    pub(crate) async fn write<T, F>(&self, mut change: F) -> Result<T>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let key = format!("loop:{}", self.0.project);
+        self.0
+            .parts
+            .db
+            .write(move |tx| {
+                tx.lock(&key)?;
+                change(tx)
+            })
+            .await
+    }
+
+    /// Takes a step of a retraining: `take` changes what belongs to it and answers what the retraining becomes. False,
+    /// with nothing changed, when another server took a step of it since it was `seen`.
+    pub(crate) async fn step<F>(&self, seen: &Retraining, mut take: F) -> Result<bool>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<Retraining> + Send + 'static,
+    {
+        let (project, now, seen) = (self.0.project.clone(), self.now(), seen.clone());
+        self.write(move |tx| {
+            if !retrainings::stands(tx, &project, &seen)? {
+                return Ok(false);
+            }
+            let next = take(tx)?;
+            retrainings::advance(tx, now, &project, &seen, &next)
+        })
+        .await
+    }
+
     /// Takes every step that is due; tells how many. Zero means that nothing is left to do but to wait.
     ///
     /// # Errors
@@ -173,7 +208,7 @@ impl Controller {
                 })
                 .await?
         };
-        let (events, _) = read;
+        let (events, read_from) = read;
         let Some(last) = events.last().map(|event| event.seq) else {
             return Ok(0);
         };
@@ -184,28 +219,27 @@ impl Controller {
                 .collect(),
             None => Vec::new(),
         };
-        let fired = interesting.len();
         let (ids, now) = (self.0.parts.ids.clone(), self.now());
-        self.0
-            .parts
-            .db
-            .write(move |tx| {
-                for event in &interesting {
-                    let triggers = file.iter().flat_map(|file| &file.project.on);
-                    for trigger in triggers.filter(|trigger| matches(trigger, event)) {
-                        let reason = json!({
-                            "event": event.kind, "subject": event.subject, "seq": event.seq.0,
-                            "words": event.payload.get("words").cloned().unwrap_or(Value::Null),
-                        });
-                        fire(tx, &ids, now, &project, trigger, &reason)?;
-                    }
+        self.write(move |tx| {
+            // Another server fired for these events meanwhile.
+            if everloop_ledger::cursor(tx, &consumer(&project))? != read_from {
+                return Ok(0);
+            }
+            for event in &interesting {
+                let triggers = file.iter().flat_map(|file| &file.project.on);
+                for trigger in triggers.filter(|trigger| matches(trigger, event)) {
+                    let reason = json!({
+                        "event": event.kind, "subject": event.subject, "seq": event.seq.0,
+                        "words": event.payload.get("words").cloned().unwrap_or(Value::Null),
+                    });
+                    fire(tx, &ids, now, &project, trigger, &reason)?;
                 }
-                everloop_ledger::set_cursor(tx, &consumer(&project), last)?;
-                Ok::<_, Error>(())
-            })
-            .await?;
-        // The cursor's own move is no step: only what fired is.
-        Ok(fired)
+            }
+            everloop_ledger::set_cursor(tx, &consumer(&project), last)?;
+            // The cursor's own move is no step: only what fired is.
+            Ok(interesting.len())
+        })
+        .await
     }
 
     async fn fire_schedules(&self) -> Result<usize> {
@@ -219,45 +253,42 @@ impl Controller {
             return Ok(0);
         }
         let (ids, now, project) = (self.0.parts.ids.clone(), self.now(), self.0.project.clone());
-        self.0
-            .parts
-            .db
-            .write(move |tx| {
-                let mut fired = 0;
-                for trigger in &file.project.on {
-                    let When::Schedule(schedule) = &trigger.when else {
-                        continue;
-                    };
-                    let name = trigger.to_string();
-                    let expression = format!("{} {}", schedule.cron, schedule.timezone);
-                    let next_after = |at| {
-                        schedule
-                            .cron
-                            .next_after(at, schedule.timezone)
-                            .unwrap_or(Timestamp(i64::MAX))
-                    };
-                    let due = next_due(tx, &project, &name, &expression)?;
-                    if let Some(due) = due
-                        && due <= now
-                    {
-                        fire(
-                            tx,
-                            &ids,
-                            now,
-                            &project,
-                            trigger,
-                            &json!({ "schedule": expression, "due": due }),
-                        )?;
-                        fired += 1;
-                    } else if due.is_some() {
-                        continue;
-                    }
-                    // However many times were missed, the next one lies ahead.
-                    set_next_due(tx, &project, &name, &expression, next_after(now))?;
+        self.write(move |tx| {
+            let mut fired = 0;
+            for trigger in &file.project.on {
+                let When::Schedule(schedule) = &trigger.when else {
+                    continue;
+                };
+                let name = trigger.to_string();
+                let expression = format!("{} {}", schedule.cron, schedule.timezone);
+                let next_after = |at| {
+                    schedule
+                        .cron
+                        .next_after(at, schedule.timezone)
+                        .unwrap_or(Timestamp(i64::MAX))
+                };
+                let due = next_due(tx, &project, &name, &expression)?;
+                if let Some(due) = due
+                    && due <= now
+                {
+                    fire(
+                        tx,
+                        &ids,
+                        now,
+                        &project,
+                        trigger,
+                        &json!({ "schedule": expression, "due": due }),
+                    )?;
+                    fired += 1;
+                } else if due.is_some() {
+                    continue;
                 }
-                Ok::<_, Error>(fired)
-            })
-            .await
+                // However many times were missed, the next one lies ahead.
+                set_next_due(tx, &project, &name, &expression, next_after(now))?;
+            }
+            Ok(fired)
+        })
+        .await
     }
 }
 

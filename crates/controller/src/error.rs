@@ -70,6 +70,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// An out that is not kept as an object was changed after the run that wrote it.
+    #[error("\"{}\" was changed since the pipeline wrote it", path.display())]
+    OutChanged {
+        /// The out.
+        path: PathBuf,
+    },
     /// A model can't be loaded or asked.
     #[error(transparent)]
     Runtime(#[from] everloop_runtime::Error),
@@ -109,6 +115,7 @@ pub enum Error {
 }
 
 const TEST_ROWS: &str = "name rows with known labels as \"test\" and their truth as \"target\" of the model";
+const OUT_CHANGED: &str = "run again, or let the stage keep it (without \"cache: false\")";
 const SUBJECTS: &str = "name a model, an endpoint, a version as model@3, or a prediction id";
 
 macro_rules! inner {
@@ -135,7 +142,7 @@ impl Coded for Error {
     fn code(&self) -> Code {
         inner!(self, code,
             Error::Project { .. } | Error::TestRows { .. } => Code::InvalidArgument,
-            Error::NoModel { .. } | Error::Busy { .. } => Code::FailedPrecondition,
+            Error::NoModel { .. } | Error::Busy { .. } | Error::OutChanged { .. } => Code::FailedPrecondition,
             Error::NoVersion { .. } | Error::Unknown { .. } => Code::NotFound,
             Error::Damaged { .. } => Code::DataLoss,
             Error::Io { .. } => Code::Internal,
@@ -151,6 +158,7 @@ impl Coded for Error {
             | Error::NoVersion { .. }
             | Error::Unknown { .. }
             | Error::Damaged { .. }
+            | Error::OutChanged { .. }
             | Error::Io { .. } => None,
         )
     }
@@ -163,6 +171,7 @@ impl Coded for Error {
             Error::Busy { .. } => Some("wait for it, or cancel its pipeline run".to_owned()),
             Error::TestRows { .. } => Some(TEST_ROWS.to_owned()),
             Error::Unknown { .. } => Some(SUBJECTS.to_owned()),
+            Error::OutChanged { .. } => Some(OUT_CHANGED.to_owned()),
             Error::Damaged { .. } | Error::Io { .. } => None,
         )
     }

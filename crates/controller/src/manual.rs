@@ -28,14 +28,11 @@ impl Controller {
     pub async fn retrain(&self, actor: &Actor, why: &str) -> Result<Retraining> {
         let (ids, now, project) = (self.0.parts.ids.clone(), self.now(), self.0.project.clone());
         let (actor, reason) = (actor.clone(), json!({ "words": why }));
-        self.0
-            .parts
-            .db
-            .write(move |tx| {
-                refuse_when_busy(retrainings::open(tx, &project)?)?;
-                queue(tx, &ids, now, &project, &actor, "manual", &reason)
-            })
-            .await
+        self.write(move |tx| {
+            refuse_when_busy(retrainings::open(tx, &project)?)?;
+            queue(tx, &ids, now, &project, &actor, "manual", &reason)
+        })
+        .await
     }
 
     /// Releases a version that is in the registry already.
@@ -63,43 +60,40 @@ impl Controller {
             self.0.project.clone(),
             actor.clone(),
         );
-        self.0
-            .parts
-            .db
-            .write(move |tx| {
-                refuse_when_busy(retrainings::open(tx, &project)?)?;
-                let state = match how {
-                    Release::ThroughGates => State::Judging,
-                    Release::PastGates => State::RollingOut,
+        self.write(move |tx| {
+            refuse_when_busy(retrainings::open(tx, &project)?)?;
+            let state = match how {
+                Release::ThroughGates => State::Judging,
+                Release::PastGates => State::RollingOut,
+            };
+            let new = Retraining {
+                id: ids.trigger(now).as_str().to_owned(),
+                state,
+                trigger: "manual".to_owned(),
+                reason: json!({ "release": version, "past_gates": how == Release::PastGates }),
+                actor: actor.to_string(),
+                pipeline_run: None,
+                version: Some(version),
+                rollout: None,
+                outcome: None,
+                words: None,
+                started_at: now,
+                finished_at: None,
+            };
+            if how == Release::PastGates {
+                let draft = Draft {
+                    kind: "gates",
+                    subject: format!("model:{model}@{version}"),
+                    outcome: "overruled",
+                    words: format!("{actor} released {model}@{version} past its gates"),
+                    evidence: json!({ "retraining": new.id }),
                 };
-                let new = Retraining {
-                    id: ids.trigger(now).as_str().to_owned(),
-                    state,
-                    trigger: "manual".to_owned(),
-                    reason: json!({ "release": version, "past_gates": how == Release::PastGates }),
-                    actor: actor.to_string(),
-                    pipeline_run: None,
-                    version: Some(version),
-                    rollout: None,
-                    outcome: None,
-                    words: None,
-                    started_at: now,
-                    finished_at: None,
-                };
-                if how == Release::PastGates {
-                    let draft = Draft {
-                        kind: "gates",
-                        subject: format!("model:{model}@{version}"),
-                        outcome: "overruled",
-                        words: format!("{actor} released {model}@{version} past its gates"),
-                        evidence: json!({ "retraining": new.id }),
-                    };
-                    record(tx, &ids, now, &project, &actor, &draft)?;
-                }
-                retrainings::insert(tx, now, &project, &actor, &new)?;
-                Ok(new)
-            })
-            .await
+                record(tx, &ids, now, &project, &actor, &draft)?;
+            }
+            retrainings::insert(tx, now, &project, &actor, &new)?;
+            Ok(new)
+        })
+        .await
     }
 
     /// Takes the champion back: ends a rollout that runs, or puts the version before it in its place. Answers the
@@ -115,9 +109,6 @@ impl Controller {
         let by = self.0.parts.registry.by(&project, actor);
         let (actor, why) = (actor.clone(), why.to_owned());
         let version = self
-            .0
-            .parts
-            .db
             .write(move |tx| {
                 let champion = champion_in(tx, &project, &model)?.ok_or_else(|| Error::NoVersion {
                     model: model.clone(),
@@ -167,7 +158,7 @@ impl Controller {
                         because,
                     )?;
                 }
-                Ok::<_, Error>(before)
+                Ok(before)
             })
             .await?;
         self.0.parts.serving.refresh().await?;

@@ -1,7 +1,6 @@
 //! Releasing a version that passed: at once, or step by step, back at once when it is not good.
 
 use everloop_core::ModelName;
-use everloop_db::Tx;
 use everloop_project::Rollout as Plan;
 use everloop_registry::aliases::{self, Expected, Move};
 use everloop_serving::{
@@ -13,7 +12,7 @@ use std::time::Duration;
 
 use crate::advance::{champion_alias, champion_in, ended, number_of, version_of};
 use crate::decisions::{Draft, record};
-use crate::retrainings::{self, Outcome, Retraining};
+use crate::retrainings::{Outcome, Retraining};
 use crate::{Controller, ProjectFile, Result};
 
 /// Rows between two looks at a rollout before its step is over.
@@ -113,22 +112,16 @@ impl Controller {
             retraining.clone(),
             model.clone(),
         );
-        self.0
-            .parts
-            .db
-            .write(move |tx| {
-                create_endpoint(tx, now, &project, &Self::me(), &rollout.endpoint, &model)?;
-                start(tx, now, &project, &Self::me(), &rollout)?;
-                record(tx, &ids, now, &project, &Self::me(), &draft)?;
-                let next = Retraining {
-                    rollout: Some(rollout.id.clone()),
-                    ..seen.clone()
-                };
-                retrainings::advance(tx, now, &project, &seen, &next)
+        let step = self.step(retraining, move |tx| {
+            create_endpoint(tx, now, &project, &Self::me(), &rollout.endpoint, &model)?;
+            start(tx, now, &project, &Self::me(), &rollout)?;
+            record(tx, &ids, now, &project, &Self::me(), &draft)?;
+            Ok(Retraining {
+                rollout: Some(rollout.id.clone()),
+                ..seen.clone()
             })
-            .await?;
-        self.0.parts.serving.refresh().await?;
-        Ok(true)
+        });
+        self.routed(step.await?).await
     }
 
     /// Judges a running rollout, when there is something new to judge.
@@ -171,7 +164,7 @@ impl Controller {
         let canary = ArmFacts::of(&rows.frame, rollout.version);
         match judge(rollout, in_step, &champion, &canary)? {
             Verdict::Continue => Ok(false),
-            Verdict::Advance { evidence } => self.next_step(model, rollout, evidence).await,
+            Verdict::Advance { evidence } => self.next_step(retraining, model, rollout, evidence).await,
             Verdict::Promote { evidence } => {
                 self.promote(retraining, file, model, rollout.version, Some(rollout), evidence)
                     .await
@@ -183,7 +176,13 @@ impl Controller {
         }
     }
 
-    async fn next_step(&self, model: &ModelName, rollout: &Rollout, evidence: Value) -> Result<bool> {
+    async fn next_step(
+        &self,
+        retraining: &Retraining,
+        model: &ModelName,
+        rollout: &Rollout,
+        evidence: Value,
+    ) -> Result<bool> {
         let draft = Draft {
             kind: "rollout",
             subject: format!("model:{model}@{}", rollout.version),
@@ -195,23 +194,14 @@ impl Controller {
             ),
             evidence: evidence.clone(),
         };
-        let (project, ids, now, rollout) = (
-            self.0.project.clone(),
-            self.0.parts.ids.clone(),
-            self.now(),
-            rollout.clone(),
-        );
-        self.0
-            .parts
-            .db
-            .write(move |tx| {
-                step(tx, now, &project, &Self::me(), &rollout, &evidence)?;
-                record(tx, &ids, now, &project, &Self::me(), &draft)?;
-                Ok::<_, crate::Error>(())
-            })
-            .await?;
-        self.0.parts.serving.refresh().await?;
-        Ok(true)
+        let (project, ids, now) = (self.0.project.clone(), self.0.parts.ids.clone(), self.now());
+        let (seen, rollout) = (retraining.clone(), rollout.clone());
+        let step = self.step(retraining, move |tx| {
+            step(tx, now, &project, &Self::me(), &rollout, &evidence)?;
+            record(tx, &ids, now, &project, &Self::me(), &draft)?;
+            Ok(seen.clone())
+        });
+        self.routed(step.await?).await
     }
 
     async fn promote(
@@ -235,45 +225,38 @@ impl Controller {
         let (project, ids, now) = (self.0.project.clone(), self.0.parts.ids.clone(), self.now());
         let by = self.0.parts.registry.by(&project, &Self::me());
         let (seen, model, rollout) = (retraining.clone(), model.clone(), rollout.cloned());
-        self.0
-            .parts
-            .db
-            .write(move |tx| {
-                let decision = record(tx, &ids, now, &project, &Self::me(), &draft)?;
-                let before = champion_in(tx, &project, &model)?;
-                let change = Move {
-                    to: number_of(version),
-                    expected: before.map_or(Expected::Nothing, |before| Expected::Version(number_of(before))),
-                    decision: Some(decision),
-                    why: words.clone(),
-                };
-                aliases::set(tx, &by, &model, &champion_alias(), &change)?;
-                match (&rollout, &serve) {
-                    (Some(rollout), _) => {
-                        finish(
-                            tx,
-                            now,
-                            &project,
-                            &Self::me(),
-                            rollout,
-                            RolloutState::Promoted,
-                            &words,
-                        )?;
-                    }
-                    (None, Some(serve)) => {
-                        create_endpoint(tx, now, &project, &Self::me(), &serve.endpoint, &model)?;
-                        let because = json!({ "words": words });
-                        let routes = [Route::all(version)];
-                        set_routes(tx, now, &project, &Self::me(), &serve.endpoint, &routes, because)?;
-                    }
-                    (None, None) => {}
+        let step = self.step(retraining, move |tx| {
+            let me = Self::me();
+            let decision = record(tx, &ids, now, &project, &me, &draft)?;
+            let before = champion_in(tx, &project, &model)?;
+            let change = Move {
+                to: number_of(version),
+                expected: before.map_or(Expected::Nothing, |before| Expected::Version(number_of(before))),
+                decision: Some(decision),
+                why: words.clone(),
+            };
+            aliases::set(tx, &by, &model, &champion_alias(), &change)?;
+            match (&rollout, &serve) {
+                (Some(rollout), _) => {
+                    finish(tx, now, &project, &me, rollout, RolloutState::Promoted, &words)?;
                 }
-                let next = ended(&seen, Outcome::Promoted, &words, now);
-                retrainings::advance(tx, now, &project, &seen, &next)
-            })
-            .await?;
+                (None, Some(serve)) => {
+                    create_endpoint(tx, now, &project, &me, &serve.endpoint, &model)?;
+                    let because = json!({ "words": words });
+                    let routes = [Route::all(version)];
+                    set_routes(tx, now, &project, &me, &serve.endpoint, &routes, because)?;
+                }
+                (None, None) => {}
+            }
+            Ok(ended(&seen, Outcome::Promoted, &words, now))
+        });
+        self.routed(step.await?).await
+    }
+
+    /// After a step that may have changed routes: this server knows them before it goes on.
+    async fn routed(&self, moved: bool) -> Result<bool> {
         self.0.parts.serving.refresh().await?;
-        Ok(true)
+        Ok(moved)
     }
 
     async fn roll_back(
@@ -294,26 +277,13 @@ impl Controller {
         };
         let (project, ids, now) = (self.0.project.clone(), self.0.parts.ids.clone(), self.now());
         let (seen, rollout) = (retraining.clone(), rollout.clone());
-        self.0
-            .parts
-            .db
-            .write(move |tx: &mut Tx<'_>| {
-                record(tx, &ids, now, &project, &Self::me(), &draft)?;
-                finish(
-                    tx,
-                    now,
-                    &project,
-                    &Self::me(),
-                    &rollout,
-                    RolloutState::RolledBack,
-                    &words,
-                )?;
-                let next = ended(&seen, Outcome::RolledBack, &words, now);
-                retrainings::advance(tx, now, &project, &seen, &next)
-            })
-            .await?;
-        self.0.parts.serving.refresh().await?;
-        Ok(true)
+        let step = self.step(retraining, move |tx| {
+            let me = Self::me();
+            record(tx, &ids, now, &project, &me, &draft)?;
+            finish(tx, now, &project, &me, &rollout, RolloutState::RolledBack, &words)?;
+            Ok(ended(&seen, Outcome::RolledBack, &words, now))
+        });
+        self.routed(step.await?).await
     }
 }
 

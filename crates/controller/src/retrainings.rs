@@ -222,6 +222,24 @@ fn event(
     Ok(())
 }
 
+/// Whether one still stands where it was seen.
+pub(crate) fn stands(tx: &mut Tx<'_>, project: &ProjectName, seen: &Retraining) -> Result<bool> {
+    let row = tx.query_opt(
+        "SELECT * FROM retrainings WHERE project = ?1 AND id = ?2",
+        &params![project.as_str(), seen.id.as_str()],
+    )?;
+    let now = row.map(|row| read(&row)).transpose()?;
+    let place = |one: &Retraining| {
+        (
+            one.state,
+            one.pipeline_run.clone(),
+            one.version,
+            one.rollout.clone(),
+        )
+    };
+    Ok(now.is_some_and(|now| place(&now) == place(seen)))
+}
+
 /// The ones that have not ended, oldest first.
 pub(crate) fn open(tx: &mut Tx<'_>, project: &ProjectName) -> Result<Vec<Retraining>> {
     let rows = tx.query(

@@ -1,12 +1,13 @@
 //! Versions asked about rows whose truth is known.
 
-use everloop_core::{Frame, ModelName, Values};
+use everloop_core::{Frame, ModelName, PipelineRunId, Values};
 use everloop_project::Source as ProjectSource;
 use everloop_registry::{VersionNumber, files};
 use everloop_runtime::{Limits, Model, ModelFiles};
 use everloop_tables::Source;
 use std::time::{Duration, Instant};
 
+use crate::made::Made;
 use crate::{Controller, Error, ProjectFile, Result};
 
 /// Rows on which latency is measured, one at a time.
@@ -29,8 +30,12 @@ pub(crate) struct Scores {
 }
 
 impl Controller {
-    /// The rows that the project's gates judge on.
-    pub(crate) async fn test_rows(&self, file: &ProjectFile) -> Result<TestRows> {
+    /// The rows that the project's gates judge on: of a table that the pipeline writes, those that `run` wrote.
+    pub(crate) async fn test_rows(
+        &self,
+        file: &ProjectFile,
+        run: Option<&PipelineRunId>,
+    ) -> Result<TestRows> {
         let model = file.project.model.as_ref();
         let words = |source: &ProjectSource| source.to_string();
         let wrong = |name: String, problem: String| Error::TestRows {
@@ -42,7 +47,11 @@ impl Controller {
         let target = model.and_then(|model| model.target.as_ref());
         let target =
             target.ok_or_else(|| wrong(words(test), "the model names no target column".to_owned()))?;
-        let source = self.source_of(file, test).await?;
+        let run = match run {
+            Some(run) => Some(self.0.parts.pipelines.status(&self.0.project, run).await?),
+            None => None,
+        };
+        let (source, from) = self.source_of(&self.made(file, run.as_ref()), test).await?;
         let session = self.0.parts.tables.session().await?;
         session.add("rows", source).await?;
         let frame = session.sql("SELECT * FROM rows").await?.to_frame()?;
@@ -56,20 +65,26 @@ impl Controller {
         Ok(TestRows {
             frame: frame.take(&keep),
             truth,
-            words: words(test),
+            words: from,
         })
     }
 
-    async fn source_of(&self, file: &ProjectFile, source: &ProjectSource) -> Result<Source> {
+    /// The rows of `source`, and what content they are.
+    async fn source_of(&self, made: &Made<'_>, source: &ProjectSource) -> Result<(Source, String)> {
         match source {
             ProjectSource::Dataset(name) => {
                 let datasets = &self.0.parts.datasets;
                 let version = datasets
                     .version(&self.0.project, name, everloop_datasets::Selector::Latest)
                     .await?;
-                Ok(datasets.manifest(&version).await?.source())
+                let rows = datasets.manifest(&version).await?.source();
+                Ok((rows, version.reference().to_string()))
             }
-            ProjectSource::Path(path) => Ok(Source::paths([file.root.join(path.as_str()).to_string_lossy()])),
+            ProjectSource::Path(path) => {
+                let content = made.digest(path.as_str());
+                let content = content.map_or(String::new(), |hash| format!(" (blake3 {hash})"));
+                Ok((made.table(path.as_str()).await?, format!("{path}{content}")))
+            }
         }
     }
 
