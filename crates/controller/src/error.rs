@@ -145,7 +145,7 @@ impl Coded for Error {
             Error::NoModel { .. } | Error::Busy { .. } | Error::OutChanged { .. } => Code::FailedPrecondition,
             Error::NoVersion { .. } | Error::Unknown { .. } => Code::NotFound,
             Error::Damaged { .. } => Code::DataLoss,
-            Error::Io { .. } => Code::Internal,
+            Error::Io { source, .. } => Code::of_io(source),
         )
     }
 
@@ -172,7 +172,8 @@ impl Coded for Error {
             Error::TestRows { .. } => Some(TEST_ROWS.to_owned()),
             Error::Unknown { .. } => Some(SUBJECTS.to_owned()),
             Error::OutChanged { .. } => Some(OUT_CHANGED.to_owned()),
-            Error::Damaged { .. } | Error::Io { .. } => None,
+            Error::Io { source, .. } => Code::cure_of_io(source),
+            Error::Damaged { .. } => None,
         )
     }
 }

@@ -44,6 +44,25 @@ pub enum Code {
 }
 
 impl Code {
+    /// What an error of the system means for who wanted to write or read: [`StorageFull`](Self::StorageFull) when the
+    /// disk, a quota or a limit on file sizes (`ulimit -f`) refuses more bytes; else nothing better than
+    /// [`Internal`](Self::Internal).
+    #[must_use]
+    pub fn of_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => Self::StorageFull,
+            _ => Self::Internal,
+        }
+    }
+
+    /// How to mend an error of the system, where we know it: a disk that refuses more bytes wants some freed.
+    #[must_use]
+    pub fn cure_of_io(error: &std::io::Error) -> Option<String> {
+        (Self::of_io(error) == Self::StorageFull)
+            .then(|| "free some space on the disk and try again; nothing was half written".to_owned())
+    }
+
     /// The stable text of this code, as shown in every error body.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -84,5 +103,28 @@ pub trait Coded: std::error::Error {
     /// How to mend it, as one sentence in the imperative.
     fn hint(&self) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn whatever_refuses_more_bytes_is_a_full_store() {
+        for kind in [
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::FileTooLarge,
+        ] {
+            assert_eq!(Code::of_io(&Error::from(kind)), Code::StorageFull, "{kind}");
+            assert!(Code::cure_of_io(&Error::from(kind)).is_some(), "{kind}");
+        }
+        let other = Error::from(ErrorKind::NotFound);
+        assert_eq!(
+            (Code::of_io(&other), Code::cure_of_io(&other)),
+            (Code::Internal, None)
+        );
     }
 }

@@ -132,9 +132,8 @@ impl Coded for Error {
             Self::BadGlob { .. } | Self::Outside { .. } => Code::InvalidArgument,
             Self::ChangedWhileRead { .. } => Code::Conflict,
             Self::Io { source, .. } => match source.kind() {
-                std::io::ErrorKind::StorageFull => Code::StorageFull,
                 std::io::ErrorKind::NotFound => Code::NotFound,
-                _ => Code::Internal,
+                _ => Code::of_io(source),
             },
             Self::Watch { .. } => Code::Unavailable,
             Self::Damaged { .. } => Code::DataLoss,
@@ -168,8 +167,10 @@ impl Coded for Error {
                 Some("write to a temporary name and rename it when the file is complete".to_owned())
             }
             Self::Unreadable { source, .. } | Self::Tables(source) => source.hint(),
+            Self::Io { source, .. } => Code::cure_of_io(source),
             Self::Objects(error) => error.hint(),
             Self::Db(error) => error.hint(),
+            Self::Ledger(error) => error.hint(),
             _ => None,
         }
     }

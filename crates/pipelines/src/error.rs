@@ -123,8 +123,10 @@ impl Coded for Error {
                     .or_else(|| Some("name it under \"params\" of the stage that reads it".to_owned()))
             }
             Self::Cycle(cycle) => cycle.hint(),
+            Self::Io { source, .. } => Code::cure_of_io(source),
             Self::Objects(error) => error.hint(),
             Self::Tracking(error) => error.hint(),
+            Self::Ledger(error) => error.hint(),
             Self::Db(error) => error.hint(),
             _ => None,
         }
@@ -134,9 +136,8 @@ impl Coded for Error {
 /// What kind of trouble with a file it is.
 pub(crate) fn io_code(error: &std::io::Error) -> Code {
     match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::StorageFull,
         std::io::ErrorKind::NotFound => Code::NotFound,
         std::io::ErrorKind::PermissionDenied => Code::PermissionDenied,
-        _ => Code::Internal,
+        _ => Code::of_io(error),
     }
 }

@@ -254,6 +254,7 @@ impl Coded for Failure {
             Self::Metrics { .. } => Some("write JSON, YAML or TOML with numbers in it".to_owned()),
             Self::Engine(_) => Some("write run: {on: local}, or start a worker for that engine".to_owned()),
             Self::NoDataset(_) => Some("name it under \"datasets\" in everloop.yaml".to_owned()),
+            Self::Spawn(source) | Self::Io { source, .. } => Code::cure_of_io(source),
             Self::Tables(error) => error.hint(),
             Self::Runtime(error) => error.hint(),
             Self::Datasets(error) => error.hint(),

@@ -127,10 +127,7 @@ impl Coded for Error {
             Self::TooManyRows { .. } => Code::ResourceExhausted,
             Self::RolloutRunning { .. } => Code::FailedPrecondition,
             Self::RolloutMoved { .. } => Code::Conflict,
-            Self::Log(error) => match error.kind() {
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::StorageFull,
-                _ => Code::Internal,
-            },
+            Self::Log(error) => Code::of_io(error),
             Self::Damaged { .. } => Code::DataLoss,
             Self::Model(error) => error.code(),
             Self::Tables(error) => error.code(),
@@ -158,9 +155,14 @@ impl Coded for Error {
             Self::NotReady { .. } => Some("deploy a version of its model first: everloop deploy".to_owned()),
             Self::TooManyRows { most, .. } => Some(format!("send at most {most} rows at a time")),
             Self::RolloutRunning { .. } => Some("wait for it, or roll it back first".to_owned()),
-            Self::Log(_) => Some("free some space; no answer is given that could not be logged".to_owned()),
+            Self::Log(error) => (Code::of_io(error) == Code::StorageFull)
+                .then(|| "free some space; no answer is given that could not be logged".to_owned()),
             Self::Model(error) => error.hint(),
+            Self::Tables(error) => error.hint(),
+            Self::Objects(error) => error.hint(),
             Self::Db(error) => error.hint(),
+            Self::Ledger(error) => error.hint(),
+            Self::Stats(error) => error.hint(),
             _ => None,
         }
     }

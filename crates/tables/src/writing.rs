@@ -7,6 +7,7 @@ use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::physical_plan::SendableRecordBatchStream;
+use everloop_core::Code;
 use futures::StreamExt;
 use std::fs::File;
 use std::io;
@@ -66,7 +67,9 @@ pub(crate) async fn write_parquet(mut stream: SendableRecordBatchStream, path: &
     }
     let rest = concat(&schema, &held)?;
     writer.write(&rest).map_err(|error| parquet_error(path, error))?;
-    let file = writer.into_inner().map_err(|error| parquet_error(path, error))?;
+    // Not `into_inner`: it tells of a full disk in words alone.
+    writer.finish().map_err(|error| parquet_error(path, error))?;
+    let file = writer.inner();
     file.sync_all().map_err(|error| write_error(path, error))?;
     let bytes = file.metadata().map_err(|error| write_error(path, error))?.len();
     std::fs::rename(&draft.path, path).map_err(|error| write_error(path, error))?;
@@ -128,7 +131,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 fn write_error(path: &Path, source: io::Error) -> Error {
     let path = path.display().to_string();
-    if source.kind() == io::ErrorKind::StorageFull {
+    if Code::of_io(&source) == Code::StorageFull {
         return Error::DiskFull { path };
     }
     Error::Write { path, source }

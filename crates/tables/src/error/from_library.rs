@@ -5,6 +5,7 @@ use crate::records::RecordLimit;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Diagnostic, SchemaError};
 use datafusion::parquet::errors::ParquetError;
+use everloop_core::Code;
 use std::error::Error as StdError;
 
 /// Messages of libraries are cut to this many characters.
@@ -81,7 +82,7 @@ fn ours(error: &(dyn StdError + 'static)) -> Option<Error> {
             return Some(limit.to_error());
         }
         if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && io.kind() == std::io::ErrorKind::StorageFull
+            && Code::of_io(io) == Code::StorageFull
         {
             return Some(Error::DiskFull {
                 path: "spill files".to_owned(),
@@ -275,7 +276,7 @@ fn map_io(error: &std::io::Error) -> Error {
         return map(inner, None);
     }
     match error.kind() {
-        std::io::ErrorKind::StorageFull => Error::DiskFull {
+        _ if Code::of_io(error) == Code::StorageFull => Error::DiskFull {
             path: "spill files".to_owned(),
         },
         std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => {
