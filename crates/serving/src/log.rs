@@ -261,7 +261,7 @@ fn kind(values: &Values) -> u8 {
 }
 
 /// The rows of batches with the same columns as one table: ours first (their names start with `_`), then the features.
-fn to_frame(batches: &[Batch]) -> Frame {
+pub(crate) fn to_frame(batches: &[Batch]) -> Frame {
     let repeat = |value: &dyn Fn(&Batch) -> String| -> Values {
         Values::Text(
             batches

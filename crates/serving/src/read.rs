@@ -2,12 +2,12 @@
 
 use everloop_core::{Column, EndpointName, Frame, Hash, PredictionId, ProjectName, Timestamp, Values};
 use everloop_db::{Tx, params};
-use everloop_tables::{ObjectFile, Source};
+use everloop_tables::{ObjectFile, Source, from_frame};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::log::concat;
+use crate::log::{concat, to_frame};
 use crate::{Error, Result, Serving};
 
 /// Names of the log's own columns. The features follow under their own names.
@@ -129,7 +129,7 @@ impl Serving {
         Ok(Labelled { frame, labelled })
     }
 
-    /// The prediction with this id, if it was logged.
+    /// The prediction with this id, if it was logged. Only reads: it works on a full disk too.
     ///
     /// # Errors
     /// When a store fails.
@@ -138,7 +138,18 @@ impl Serving {
         project: &ProjectName,
         id: &PredictionId,
     ) -> Result<Option<PredictionRow>> {
-        self.flush().await?;
+        if let Some(found) = self.sealed(project, id).await? {
+            return Ok(Some(found));
+        }
+        if let Some(found) = self.unsealed(project, id).await? {
+            return Ok(Some(found));
+        }
+        // Its segment may have been sealed between the two looks.
+        self.sealed(project, id).await
+    }
+
+    /// Looks among what is stored as Parquet.
+    async fn sealed(&self, project: &ProjectName, id: &PredictionId) -> Result<Option<PredictionRow>> {
         let (wanted, owner) = (id.clone(), project.clone());
         let found = self
             .0
@@ -155,27 +166,74 @@ impl Serving {
             })
             .await?;
         for (endpoint, file) in found {
-            let session = self.0.tables.session().await?;
-            session.add("log", Source::objects(vec![file])).await?;
-            let text = id.as_str().replace('\'', "''");
-            let answer = session
-                .sql(&format!("SELECT * FROM log WHERE \"{}\" = '{text}'", columns::ID))
-                .await?;
-            let Some(row) = answer.to_json(1)?.pop() else {
-                continue;
-            };
-            let endpoint = EndpointName::new(endpoint).map_err(|error| Error::Damaged {
-                what: "prediction segment",
-                problem: error.to_string(),
-            })?;
-            let labels = self.labels(project, &endpoint, &[id.to_string()]).await?;
-            return Ok(Some(PredictionRow {
-                endpoint,
-                row,
-                label: labels.get(id.as_str()).copied(),
-            }));
+            if let Some(row) = self.row_of(Source::objects(vec![file]), id).await? {
+                return self.with_label(project, endpoint, row, id).await.map(Some);
+            }
         }
         Ok(None)
+    }
+
+    /// Looks into the write-ahead log.
+    async fn unsealed(&self, project: &ProjectName, id: &PredictionId) -> Result<Option<PredictionRow>> {
+        let (serving, wanted, owner) = (self.clone(), id.clone(), project.clone());
+        let searched = tokio::task::spawn_blocking(move || {
+            let batches = serving
+                .0
+                .log
+                .wal
+                .find(|batch| batch.project == owner.as_str() && batch.ids.contains(&wanted));
+            batches.map_err(Error::Log)
+        });
+        let batches = match searched.await {
+            Ok(batches) => batches?,
+            Err(_) => return Ok(None),
+        };
+        for batch in batches {
+            let endpoint = batch.endpoint.clone();
+            let rows = from_frame(&to_frame(&[batch]))?;
+            if let Some(row) = self.row_of(Source::batches(vec![rows]), id).await? {
+                return self.with_label(project, endpoint, row, id).await.map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The row of a prediction in a part of the log, if it is there. Shadows answered the same id unseen.
+    async fn row_of(
+        &self,
+        part: Source,
+        id: &PredictionId,
+    ) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+        let session = self.0.tables.session().await?;
+        session.add("log", part).await?;
+        let text = id.as_str().replace('\'', "''");
+        let answer = session
+            .sql(&format!(
+                "SELECT * FROM log WHERE \"{}\" = '{text}' AND \"{}\" <> 'shadow'",
+                columns::ID,
+                columns::ROLE
+            ))
+            .await?;
+        Ok(answer.to_json(1)?.pop())
+    }
+
+    async fn with_label(
+        &self,
+        project: &ProjectName,
+        endpoint: String,
+        row: serde_json::Map<String, serde_json::Value>,
+        id: &PredictionId,
+    ) -> Result<PredictionRow> {
+        let endpoint = EndpointName::new(endpoint).map_err(|error| Error::Damaged {
+            what: "prediction segment",
+            problem: error.to_string(),
+        })?;
+        let labels = self.labels(project, &endpoint, &[id.to_string()]).await?;
+        Ok(PredictionRow {
+            endpoint,
+            row,
+            label: labels.get(id.as_str()).copied(),
+        })
     }
 
     async fn segments(

@@ -123,7 +123,8 @@ pub(crate) fn slot_of(endpoint: &str, key: &str) -> u64 {
 }
 
 impl Serving {
-    /// Opens serving on the stores: recovers what an earlier process logged and loads who answers.
+    /// Opens serving on the stores and loads who answers. What an earlier process logged is sealed later, by
+    /// [`run`](Self::run): however much it is, and however full the disk, nobody waits for it.
     ///
     /// # Errors
     /// When the log's folder or a store fails.
@@ -150,7 +151,6 @@ impl Serving {
             loaded: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
         }));
-        serving.seal().await?;
         serving.refresh().await?;
         Ok(serving)
     }

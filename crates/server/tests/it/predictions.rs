@@ -53,6 +53,12 @@ async fn an_answer_its_label_and_its_row_belong_together() {
     assert_eq!(row["row"]["delay"], 95.0);
     assert_eq!(row["row"]["_version"], version);
     assert!((row["row"]["_score"].as_f64().unwrap() - found[1]).abs() < 1e-12);
+    // Looking is reading: nothing was sealed for it.
+    let log = house.get("/api/v1/endpoints").await.good()["log"].clone();
+    assert_eq!((&log["sealed"], &log["open_rows"]), (&json!(0), &json!(2)));
+    house.app.serving().flush().await.unwrap();
+    let sealed = house.get(&format!("/api/v1/predictions/{late}")).await.good();
+    assert_eq!(sealed, row, "the same from Parquet");
     let unknown = house.get("/api/v1/predictions/nobody").await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
 }

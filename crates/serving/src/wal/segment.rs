@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::record::{Batch, LONGEST, checksum};
@@ -33,6 +33,8 @@ struct Open {
     rows: u64,
     bytes: u64,
     is_synced: bool,
+    /// Whether half a record may lie at its end: nothing may be written behind it.
+    is_torn: bool,
 }
 
 impl Wal {
@@ -49,11 +51,13 @@ impl Wal {
     /// Appends an encoded record of `rows` rows. When this returns, a killed process loses nothing of it.
     pub(crate) fn append(&self, record: &[u8], rows: usize) -> io::Result<()> {
         let mut open = self.open.lock();
+        if open.is_torn {
+            open.cut()?;
+        }
         if let Err(error) = open.file.write_all(record) {
             // What was half written must not hide the records after it.
-            let whole = open.bytes;
-            open.file.set_len(whole)?;
-            open.file.seek(SeekFrom::Start(whole))?;
+            open.is_torn = true;
+            open.cut()?;
             return Err(error);
         }
         open.bytes += record.len() as u64;
@@ -72,7 +76,12 @@ impl Wal {
             open.is_synced = true;
             open.file.try_clone()?
         };
-        file.sync_data()
+        let synced = file.sync_data();
+        if synced.is_err() {
+            // The next round tries again, should it be another file by then too.
+            self.open.lock().is_synced = false;
+        }
+        synced
     }
 
     /// Rows in the open segment.
@@ -98,12 +107,27 @@ impl Wal {
         Ok(())
     }
 
+    /// The records that `wanted` says yes to, of all segments in the folder: ours, and those of others, alive or dead.
+    pub(crate) fn find(&self, wanted: impl Fn(&Batch) -> bool) -> io::Result<Vec<Batch>> {
+        let mut found = Vec::new();
+        for path in segments(&self.folder)? {
+            let bytes = match std::fs::read(&path) {
+                Ok(bytes) => bytes,
+                // It was sealed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            // Its writer may be in the middle of a record.
+            found.extend(records(&bytes).0.into_iter().filter(&wanted));
+        }
+        Ok(found)
+    }
+
     /// Segments that nobody writes: closed by us, or left by a process that died.
     pub(crate) fn closed(&self) -> io::Result<Vec<Closed>> {
         let current = self.open.lock().id.clone();
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(&self.folder)? {
-            let path = entry?.path();
+        for path in segments(&self.folder)? {
             let Some(id) = path
                 .file_stem()
                 .and_then(|stem| stem.to_str())
@@ -111,7 +135,7 @@ impl Wal {
             else {
                 continue;
             };
-            if path.extension().is_none_or(|extension| extension != EXTENSION) || id == current {
+            if id == current {
                 continue;
             }
             let Ok(lock) = OpenOptions::new().read(true).write(true).open(&path) else {
@@ -125,7 +149,6 @@ impl Wal {
                 });
             }
         }
-        found.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(found)
     }
 }
@@ -143,7 +166,16 @@ impl Open {
             rows: 0,
             bytes: 0,
             is_synced: true,
+            is_torn: false,
         })
+    }
+
+    /// Takes half a record away from its end.
+    fn cut(&mut self) -> io::Result<()> {
+        // Appending goes to the end, wherever that is.
+        self.file.set_len(self.bytes)?;
+        self.is_torn = false;
+        Ok(())
     }
 }
 
@@ -154,20 +186,38 @@ impl Closed {
     }
 }
 
+/// The segments in a folder, oldest first.
+fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
 /// The records of a segment, up to where its writer died.
 pub(crate) fn read_segment(path: &Path) -> io::Result<Vec<Batch>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
-    let mut rest = bytes.as_slice();
+    let bytes = std::fs::read(path)?;
+    let (batches, rest) = records(&bytes);
+    if rest > 0 {
+        tracing::warn!(path = %path.display(), bytes = rest, "prediction log ends in the middle of a record");
+    }
+    Ok(batches)
+}
+
+/// The whole records, and how many bytes follow them.
+fn records(bytes: &[u8]) -> (Vec<Batch>, usize) {
+    let mut rest = bytes;
     let mut batches = Vec::new();
     while let Some((batch, after)) = next(rest) {
         batches.push(batch);
         rest = after;
     }
-    if !rest.is_empty() {
-        tracing::warn!(path = %path.display(), bytes = rest.len(), "prediction log ends in the middle of a record");
-    }
-    Ok(batches)
+    (batches, rest.len())
 }
 
 fn next(bytes: &[u8]) -> Option<(Batch, &[u8])> {
@@ -235,5 +285,23 @@ mod tests {
         assert!(other.closed().unwrap().is_empty(), "its writer lives");
         drop(one);
         assert_eq!(other.closed().unwrap().len(), 1, "its writer is gone");
+    }
+
+    #[test]
+    fn nothing_is_written_behind_half_a_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let wal = Wal::open(folder.path(), "s1").unwrap();
+        wal.append(&batch("a").encode(), 1).unwrap();
+        // What a disk leaves that ran full in the middle of a record and would not even cut it off.
+        {
+            let mut open = wal.open.lock();
+            let half = batch("b").encode();
+            open.file.write_all(&half[..half.len() / 2]).unwrap();
+            open.is_torn = true;
+        }
+        wal.append(&batch("c").encode(), 1).unwrap();
+        let found = wal.find(|_| true).unwrap();
+        let ids: Vec<&str> = found.iter().map(|batch| batch.ids[0].as_str()).collect();
+        assert_eq!(ids, ["a", "c"]);
     }
 }
