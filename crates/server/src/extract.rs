@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use everloop_core::IdempotencyKey;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +37,29 @@ pub struct Large(pub Bytes);
 /// A JSON body of at most [`LARGEST_BODY`] bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct LargeJson<T>(pub T);
+
+/// A client's own name for a request, so that sending it again has one effect.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The `idempotency-key` of a request, if it has one.
+#[derive(Debug, Clone)]
+pub struct Once(pub Option<IdempotencyKey>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Once {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(IDEMPOTENCY_KEY) else {
+            return Ok(Self(None));
+        };
+        match value.to_str() {
+            Ok(text) if (1..=128).contains(&text.len()) => Ok(Self(Some(IdempotencyKey::new(text)))),
+            _ => Err(ApiError::invalid(
+                "an idempotency key is 1 to 128 plain characters",
+            )),
+        }
+    }
+}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = ApiError;

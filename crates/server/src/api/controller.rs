@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Done, LARGEST_PAGE, Time};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Json, Once, Path, Query};
 use crate::routes::{Doc, Routes};
 use crate::{ApiError, ApiResult, App, Caller};
 
@@ -179,11 +179,12 @@ pub struct RetrainingList {
 async fn retrain(
     State(app): State<App>,
     caller: Caller,
+    Once(key): Once,
     Json(body): Json<RetrainBody>,
 ) -> ApiResult<Json<Retraining>> {
     Ok(Json(
         app.controller(&caller.project)?
-            .retrain(caller.actor(), &body.why)
+            .retrain(caller.actor(), &body.why, key.as_ref())
             .await?,
     ))
 }
@@ -226,6 +227,7 @@ async fn promote(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<String>,
+    Once(key): Once,
     Json(body): Json<PromoteBody>,
 ) -> ApiResult<Json<Retraining>> {
     let controller = app.controller(&caller.project)?;
@@ -235,18 +237,21 @@ async fn promote(
     } else {
         Release::ThroughGates
     };
-    Ok(Json(controller.release(caller.actor(), body.version, how).await?))
+    let release = controller.release(caller.actor(), body.version, how, key.as_ref());
+    Ok(Json(release.await?))
 }
 
 async fn rollback(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<String>,
+    Once(key): Once,
     Json(body): Json<RetrainBody>,
 ) -> ApiResult<Json<RolledBack>> {
     let controller = app.controller(&caller.project)?;
     is_the_model(controller, &name)?;
-    let version = controller.roll_back_now(caller.actor(), &body.why).await?;
+    let back = controller.roll_back_now(caller.actor(), &body.why, key.as_ref());
+    let version = back.await?;
     Ok(Json(RolledBack { version }))
 }
 

@@ -2,11 +2,11 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use everloop_access::{Permission, Resource};
-use everloop_core::{IdempotencyKey, PipelineRunId, ProjectName, StageName, parse_duration};
+use everloop_core::{PipelineRunId, ProjectName, StageName, parse_duration};
 use everloop_pipelines::{
     LogChunk, OnFailure, OutManifest, PipelineRun, Pipelines, PlanRequest, RunRequest, RunSummary, StagePlan,
     StageRun, Verdict,
@@ -19,12 +19,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::api::{Done, Time, name, page_size};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Json, Once, Path, Query};
 use crate::routes::{Doc, Routes};
 use crate::{ApiError, ApiResult, App, Caller, stages};
 
-/// A client's own name for a request, so that sending it again has one effect.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// How long a request waits for the end of a run; proxies cut at a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(50);
 
@@ -382,7 +380,7 @@ pub(crate) async fn last(app: &App, project: &ProjectName) -> ApiResult<Option<P
 async fn start(
     State(app): State<App>,
     caller: Caller,
-    headers: HeaderMap,
+    Once(key): Once,
     Json(body): Json<StartPipelineRun>,
 ) -> ApiResult<Json<PipelineRunDetail>> {
     let project = app.project_file(&caller.project).await?;
@@ -394,22 +392,10 @@ async fn start(
         request.on_failure = OnFailure::KeepGoing;
     }
     request.reason = body.reason.map_or(Value::Null, Value::String);
-    request.idempotency_key = idempotency_key(&headers)?;
+    request.idempotency_key = key;
     let id = app.pipelines().submit(caller.actor(), request).await?;
     let run = app.pipelines().status(&caller.project, &id).await?;
     Ok(Json(run.into()))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(None);
-    };
-    match value.to_str() {
-        Ok(text) if (1..=128).contains(&text.len()) => Ok(Some(IdempotencyKey::new(text))),
-        _ => Err(ApiError::invalid(
-            "an idempotency key is 1 to 128 plain characters",
-        )),
-    }
 }
 
 async fn get(
