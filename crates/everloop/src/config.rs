@@ -4,11 +4,15 @@
 //! Every setting is declared once, in [`SETTINGS`]. Secrets are not settings: they are read from a variable or a
 //! file and never shown.
 
-use everloop_core::{ByteSize, Code, Coded, did_you_mean};
+use everloop_core::{ByteSize, Code, Coded, did_you_mean, parse_duration};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A lease is renewed three times in its life; a busy machine must get round to that.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 /// One setting: its key in the file, its variable, its default and what it does.
 #[derive(Debug)]
@@ -85,6 +89,12 @@ pub const SETTINGS: &[Setting] = &[
         "EVERLOOP_STAGES",
         "",
         "Stages that run at the same time; unset means one per core",
+    ),
+    setting(
+        "lease",
+        "EVERLOOP_LEASE",
+        "15s",
+        "How long the pipeline runs of a server that died wait until another one takes them over; 1s at least",
     ),
     setting(
         "log",
@@ -302,6 +312,21 @@ impl Config {
             .unwrap_or(ByteSize(2 << 30)))
     }
 
+    /// How long a dead server's work waits until it is taken over.
+    ///
+    /// # Errors
+    /// When the setting is not a time, or too short to be renewed in.
+    pub fn lease(&self) -> Result<Duration, ConfigError> {
+        let text = self.text("lease").unwrap_or("15s");
+        let span = parse_duration(text).ok().filter(|span| *span >= SHORTEST_LEASE);
+        span.ok_or_else(|| ConfigError::Value {
+            key: "lease",
+            found: text.to_owned(),
+            expected: "a time of at least 1s, such as 15s",
+            origin: self.origin("lease").clone(),
+        })
+    }
+
     /// Each setting with its value (secrets masked) and origin, in the order of [`SETTINGS`].
     pub fn iter(&self) -> impl Iterator<Item = (&'static Setting, String, &Origin)> {
         SETTINGS.iter().filter_map(|setting| {
@@ -459,6 +484,20 @@ mod tests {
         let error = load("log = \"info\"\nmemry = \"1GiB\"\n", &[], &[]).unwrap_err();
         assert!(error.location().unwrap().ends_with("config.toml:2"));
         assert_eq!(error.hint().unwrap(), "did you mean \"memory\"?");
+    }
+
+    #[test]
+    fn a_lease_too_short_to_be_renewed_is_refused() {
+        let lease = |text: &str| load("", &[("EVERLOOP_LEASE", text)], &[]).unwrap().lease();
+        assert_eq!(
+            load("", &[], &[]).unwrap().lease().unwrap(),
+            Duration::from_secs(15)
+        );
+        assert_eq!(lease("1m").unwrap(), Duration::from_secs(60));
+        for bad in ["500ms", "soon", "0s"] {
+            let error = lease(bad).unwrap_err();
+            assert!(error.to_string().contains("at least 1s"), "{error}");
+        }
     }
 
     #[test]

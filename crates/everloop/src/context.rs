@@ -132,6 +132,7 @@ impl Context {
             threads: config.parsed("threads", "a number of threads")?,
             stages: config.parsed("stages", "a number of stages")?,
             memory: config.memory()?,
+            lease: config.lease()?,
             webhooks_allow: config.text("webhooks.allow").unwrap_or_default().to_owned(),
         })
     }

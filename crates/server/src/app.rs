@@ -19,6 +19,7 @@ use everloop_tracking::Tracking;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::ledger::VerificationBody;
@@ -63,6 +64,8 @@ pub struct AppOptions {
     pub stages: Option<usize>,
     /// Memory that queries may use.
     pub memory: ByteSize,
+    /// How long the pipeline runs of a program that died wait until they are taken over.
+    pub lease: Duration,
     /// What webhooks may reach beyond public https: `http`, `private`.
     pub webhooks_allow: String,
 }

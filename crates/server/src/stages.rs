@@ -49,6 +49,7 @@ pub(crate) fn worker_options(app: &App) -> WorkerOptions {
         .collect();
     let name = format!("server-{}", std::process::id());
     let mut worker = WorkerOptions::new(name, env);
+    worker.lease = options.lease;
     if let Some(slots) = options.stages {
         worker.slots = slots.max(1);
     }

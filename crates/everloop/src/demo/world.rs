@@ -4,6 +4,7 @@ use everloop_core::{ByteSize, Clock, Ids, ProjectName, Timestamp};
 use everloop_server::{App, AppOptions, Background, Listener, Mode, router, serve};
 use everloop_tables::{Tables, TablesOptions};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +53,7 @@ impl World {
             threads: None,
             stages: None,
             memory: ByteSize(2 << 30),
+            lease: Duration::from_secs(15),
             webhooks_allow: String::new(),
         };
         let app = App::open(options, ProjectName::new("flights")?).await?;

@@ -16,6 +16,7 @@ use everloop_runtime::{TrainOptions, train};
 use everloop_server::{App, AppOptions, Mode, router};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -75,6 +76,7 @@ impl House {
             threads: Some(1),
             stages: Some(1),
             memory: ByteSize(256 << 20),
+            lease: Duration::from_secs(15),
             webhooks_allow: String::new(),
         };
         let project = ProjectName::new("flights").unwrap();
