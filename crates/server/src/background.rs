@@ -1,11 +1,12 @@
 //! What runs beside the requests, with an owner that stops it and waits.
 
+use std::path::Path;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use everloop_core::Actor;
-use everloop_datasets::{Watch, Watcher};
+use everloop_core::{Actor, DatasetName};
+use everloop_datasets::{Dataset, Watch, Watcher};
 use everloop_pipelines::Worker;
 
 use crate::{App, stages};
@@ -92,9 +93,16 @@ async fn watch_datasets(app: &App, stop: &CancellationToken) {
             return;
         }
     };
+    let is_watched =
+        |dataset: &Dataset| dataset.spec.watch && file.project.datasets.contains_key(&dataset.name);
+    let known: Vec<DatasetName> = datasets
+        .iter()
+        .filter(|dataset| is_watched(dataset) && dataset.latest.is_some())
+        .map(|dataset| dataset.name.clone())
+        .collect();
     let watched: Vec<Watch> = datasets
         .into_iter()
-        .filter(|dataset| dataset.spec.watch && file.project.datasets.contains_key(&dataset.name))
+        .filter(is_watched)
         .map(|dataset| Watch {
             name: dataset.name,
             spec: dataset.spec,
@@ -110,15 +118,23 @@ async fn watch_datasets(app: &App, stop: &CancellationToken) {
             return;
         }
     };
-    let me = Actor::system("watcher");
+    // What arrived while nobody watched: the same files again make no version.
+    for name in &known {
+        take_snapshot(app, name, &root).await;
+    }
     loop {
         let changed = tokio::select! {
             () = stop.cancelled() => return,
             changed = watcher.changed() => changed,
         };
         let Some(name) = changed else { return };
-        if let Err(error) = app.datasets().snapshot(project, &me, &name, &root).await {
-            tracing::warn!(dataset = %name, %error, "no snapshot of the changed files");
-        }
+        take_snapshot(app, &name, &root).await;
+    }
+}
+
+async fn take_snapshot(app: &App, name: &DatasetName, root: &Path) {
+    let (project, me) = (app.default_project(), Actor::system("watcher"));
+    if let Err(error) = app.datasets().snapshot(project, &me, name, root).await {
+        tracing::warn!(dataset = %name, %error, "no snapshot of the changed files");
     }
 }
