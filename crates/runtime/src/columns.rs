@@ -7,11 +7,21 @@ use everloop_core::{Frame, Values, nearest};
 /// Per input the column of `frame` that it reads, found by name; `None` for an optional one that is not there.
 /// A model whose columns have no names of their own (`named` is false) takes them by place, unless all names are there.
 pub(crate) fn bind<'f>(frame: &'f Frame, inputs: &[Field], named: bool) -> Result<Vec<Option<&'f Values>>> {
-    let by_name = |field: &Field| match frame.get(&field.name) {
-        None if field.required => Err(missing(frame, &field.name)),
-        found => Ok(found),
+    let by_name = |(place, field): (usize, &Field)| {
+        // Most requests name the columns in the model's own order: then there is nothing to look for.
+        let here = frame
+            .columns()
+            .get(place)
+            .filter(|column| column.name == field.name);
+        match here
+            .map(|column| &column.values)
+            .or_else(|| frame.get(&field.name))
+        {
+            None if field.required => Err(missing(frame, &field.name)),
+            found => Ok(found),
+        }
     };
-    let bound: Result<Vec<_>> = inputs.iter().map(by_name).collect();
+    let bound: Result<Vec<_>> = inputs.iter().enumerate().map(by_name).collect();
     if bound.is_ok() || named {
         return bound;
     }

@@ -128,26 +128,29 @@ impl<T: Real> Trees<T> {
     }
 
     /// Scores of many rows, both row by row. Trees are the outer loop: a tree stays in the cache for a block of rows.
+    /// Rows that fill no group go through the trees one by one.
     pub(crate) fn score_rows(&self, rows: &[T], scores: &mut [T]) {
         let (features, outputs) = (self.features, self.base.len());
+        let grouped = scores.len() / outputs / LANES * LANES;
+        let (rows, rest) = rows.split_at(grouped * features);
+        let (scores, rest_scores) = scores.split_at_mut(grouped * outputs);
         for score in scores.chunks_exact_mut(outputs) {
             score.copy_from_slice(&self.base);
         }
         for root in &self.roots {
-            let mut row_groups = rows.chunks_exact(features * LANES);
-            let mut score_groups = scores.chunks_exact_mut(outputs * LANES);
-            for (group, group_scores) in row_groups.by_ref().zip(score_groups.by_ref()) {
+            let row_groups = rows.chunks_exact(features * LANES);
+            let score_groups = scores.chunks_exact_mut(outputs * LANES);
+            for (group, group_scores) in row_groups.zip(score_groups) {
                 let value = |lane: usize, feature: usize| group[lane * features + feature];
                 let leaves = self.walk_lanes([root.node; LANES], root.tests, root.depth, value);
                 for (leaf, row_scores) in leaves.into_iter().zip(group_scores.chunks_exact_mut(outputs)) {
                     self.add(root, leaf, row_scores);
                 }
             }
-            let rest = row_groups.remainder().chunks_exact(features);
-            let rest_scores = score_groups.into_remainder().chunks_exact_mut(outputs);
-            for (row, row_scores) in rest.zip(rest_scores) {
-                self.add(root, self.walk(root.node, row), row_scores);
-            }
+        }
+        let rest_scores = rest_scores.chunks_exact_mut(outputs);
+        for (row, row_scores) in rest.chunks_exact(features).zip(rest_scores) {
+            self.score_row(row, row_scores);
         }
     }
 
