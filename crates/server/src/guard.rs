@@ -268,8 +268,7 @@ fn is_loopback_name(authority: &str) -> bool {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !port.is_empty() => host,
         _ => authority,
     };
-    let host = host.to_ascii_lowercase();
-    host == "localhost"
+    host.eq_ignore_ascii_case("localhost")
         || host == "[::1]"
         || host
             .parse::<std::net::Ipv4Addr>()

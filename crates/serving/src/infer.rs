@@ -1,12 +1,16 @@
 //! Asking an endpoint: choose, predict, log, answer.
+//!
+//! A request is answered on the thread that read it. Waking another one costs more than a few rows; a model spreads
+//! many rows over the machine by itself.
 
-use everloop_core::{Frame, ModelName, PredictionId, ProjectName, Timestamp};
-use everloop_runtime::Prediction;
+use everloop_core::{Code, Coded, Frame, ModelName, PredictionId, ProjectName, Timestamp};
+use everloop_runtime::{Field, Label, Prediction};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::routing::{LiveEndpoint, Loaded, slot_of};
-use crate::wal::{Batch, Role};
+use crate::wal::{Record, Role};
 use crate::{Error, Result, Serving};
 
 /// What a caller asks.
@@ -14,8 +18,6 @@ use crate::{Error, Result, Serving};
 pub struct Ask<'a> {
     /// Where.
     pub project: &'a ProjectName,
-    /// Of whom.
-    pub endpoint: &'a str,
     /// The rows, a column per input.
     pub rows: Frame,
     /// A version that must answer, whatever the routes say.
@@ -31,23 +33,40 @@ pub struct Ask<'a> {
 pub struct Answered {
     /// One per row: the key that feedback joins by.
     pub ids: Vec<PredictionId>,
-    /// The model that answered.
-    pub model: ModelName,
-    /// Its version.
-    pub version: u64,
     /// The answers.
     pub prediction: Prediction,
     /// How long predicting took.
     pub took: Duration,
+    endpoint: Arc<LiveEndpoint>,
+    loaded: Arc<Loaded>,
+}
+
+impl Answered {
+    /// The model that answered.
+    #[must_use]
+    pub fn model(&self) -> &ModelName {
+        &self.endpoint.model
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.loaded.version
+    }
+
+    /// The columns of the answer: of a classification first the class, then the probability of each.
+    #[must_use]
+    pub fn outputs(&self) -> &[Field] {
+        &self.loaded.model.signature().outputs
+    }
 }
 
 impl Serving {
     /// Answers `ask`. When this returns, the answer is in the log.
     ///
     /// # Errors
-    /// When the endpoint or version is not there, the rows do not fit the model, or the log can't be written.
-    pub async fn infer(&self, ask: Ask<'_>) -> Result<Answered> {
-        let live = self.live(ask.project, ask.endpoint)?;
+    /// When the version is not there, the rows do not fit the model, or the log can't be written.
+    pub async fn infer(&self, endpoint: Arc<LiveEndpoint>, ask: Ask<'_>) -> Result<Answered> {
         let rows = ask.rows.rows();
         if rows == 0 {
             return Err(Error::bad("the request holds no rows"));
@@ -62,53 +81,72 @@ impl Serving {
         let ids: Vec<PredictionId> = (0..rows).map(|_| self.0.ids.prediction(received_at)).collect();
         let key = ask.sticky.unwrap_or(ids[0].as_str());
         let (loaded, role) = match ask.pinned {
-            Some(version) => (
-                self.load(ask.project, &live.name, &live.model, version).await?,
-                Role::Pinned,
-            ),
+            Some(version) => {
+                let (name, model) = (&endpoint.name, &endpoint.model);
+                (self.load(ask.project, name, model, version).await?, Role::Pinned)
+            }
             None => {
-                let chosen = live.choose(key).ok_or_else(|| Error::NotReady {
-                    name: live.name.clone(),
+                let chosen = endpoint.choose(key).ok_or_else(|| Error::NotReady {
+                    name: endpoint.name.clone(),
                 })?;
                 (Arc::clone(chosen), Role::Live)
             }
         };
-        if role == Role::Live {
-            self.copy_to_shadows(&ask, &live, &ids, key, received_at);
-        }
-        let (prediction, took) = predict(&loaded, &ask.rows);
-        let batch = batch_of(&ask, &live, &loaded, role, &ids, received_at, &prediction, took);
-        let prediction = match prediction {
-            Ok(prediction) => prediction,
-            Err(error) => {
-                // Rows that do not fit are the caller's fault and no answer of the model; a model that breaks is.
-                if everloop_core::Coded::code(&error) == everloop_core::Code::Internal {
-                    self.0.log.append(&batch)?;
-                }
-                return Err(error.into());
-            }
+        let asked = Asked {
+            project: ask.project,
+            endpoint: &endpoint,
+            ids: &ids,
+            rows: &ask.rows,
+            event_time: ask.event_time.unwrap_or(received_at),
+            received_at,
         };
-        self.0.log.append(&batch)?;
+        if role == Role::Live {
+            self.copy_to_shadows(&asked, key);
+        }
+        let (prediction, took) = self.answer(&asked, &loaded, role)?;
         Ok(Answered {
             ids,
-            model: live.model.clone(),
-            version: loaded.version,
             prediction,
             took,
+            endpoint,
+            loaded,
         })
     }
 
+    /// Predicts and logs.
+    fn answer(&self, asked: &Asked<'_>, loaded: &Loaded, role: Role) -> Result<(Prediction, Duration)> {
+        let (prediction, took) = predict(loaded, asked.rows);
+        let record = asked.record(loaded, role, took);
+        match prediction {
+            Ok(prediction) => {
+                let labels = (0..prediction.rows()).filter_map(|row| prediction.label(row).map(text_of));
+                self.0.log.append(&Record {
+                    scores: prediction.main_score(),
+                    labels: labels.collect(),
+                    ..record
+                })?;
+                Ok((prediction, took))
+            }
+            Err(error) => {
+                // Rows that do not fit are the caller's fault and no answer of the model; a model that breaks is.
+                if role == Role::Shadow || error.code() == Code::Internal {
+                    self.0.log.append(&Record {
+                        error: Some(&error.to_string()),
+                        ..record
+                    })?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
     /// Shadow versions answer the same rows on the pool for blocking work; only what is logged of it remains.
-    fn copy_to_shadows(
-        &self,
-        ask: &Ask<'_>,
-        live: &Arc<LiveEndpoint>,
-        ids: &[PredictionId],
-        key: &str,
-        received_at: Timestamp,
-    ) {
-        let slot = slot_of(live.name.as_str(), key);
-        for (share, loaded) in &live.shadows {
+    fn copy_to_shadows(&self, asked: &Asked<'_>, key: &str) {
+        if asked.endpoint.shadows.is_empty() {
+            return;
+        }
+        let slot = slot_of(asked.endpoint.name.as_str(), key);
+        for (share, loaded) in &asked.endpoint.shadows {
             if slot >= *share {
                 continue;
             }
@@ -116,33 +154,24 @@ impl Serving {
                 self.0.log.shadow_dropped();
                 continue;
             };
-            let (serving, live, loaded) = (self.clone(), Arc::clone(live), Arc::clone(loaded));
-            let (rows, ids, project) = (ask.rows.clone(), ids.to_vec(), ask.project.clone());
-            let (endpoint, event_time) = (ask.endpoint.to_owned(), ask.event_time);
+            let (serving, endpoint, loaded) = (self.clone(), Arc::clone(asked.endpoint), Arc::clone(loaded));
+            let (rows, ids, project) = (asked.rows.clone(), asked.ids.to_vec(), asked.project.clone());
+            let (event_time, received_at) = (asked.event_time, asked.received_at);
             // Nobody waits for a shadow; its permit bounds how many there are.
             drop(tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                let (prediction, took) = predict(&loaded, &rows);
-                let ask = Ask {
+                let asked = Asked {
                     project: &project,
                     endpoint: &endpoint,
-                    rows,
-                    pinned: None,
-                    sticky: None,
+                    ids: &ids,
+                    rows: &rows,
                     event_time,
-                };
-                let batch = batch_of(
-                    &ask,
-                    &live,
-                    &loaded,
-                    Role::Shadow,
-                    &ids,
                     received_at,
-                    &prediction,
-                    took,
-                );
-                if let Err(error) = serving.0.log.append(&batch) {
-                    tracing::error!(%error, "shadow answer was not logged");
+                };
+                match serving.answer(&asked, &loaded, Role::Shadow) {
+                    // A shadow that can't answer is a row of the log, to be judged like any other.
+                    Ok(_) | Err(Error::Model(_)) => {}
+                    Err(error) => tracing::error!(%error, "shadow answer was not logged"),
                 }
             }));
         }
@@ -159,37 +188,43 @@ fn predict(loaded: &Loaded, rows: &Frame) -> (everloop_runtime::Result<Predictio
     (prediction, started.elapsed())
 }
 
-fn batch_of(
-    ask: &Ask<'_>,
-    live: &LiveEndpoint,
-    loaded: &Loaded,
-    role: Role,
-    ids: &[PredictionId],
+/// A request as the log keeps it.
+struct Asked<'a> {
+    project: &'a ProjectName,
+    endpoint: &'a Arc<LiveEndpoint>,
+    ids: &'a [PredictionId],
+    rows: &'a Frame,
+    event_time: Timestamp,
     received_at: Timestamp,
-    prediction: &everloop_runtime::Result<Prediction>,
-    took: Duration,
-) -> Batch {
-    let (scores, labels, error) = match prediction {
-        Ok(prediction) => {
-            let labels =
-                (0..prediction.rows()).filter_map(|row| prediction.label(row).map(ToString::to_string));
-            (prediction.main_score(), labels.collect(), None)
+}
+
+impl<'a> Asked<'a> {
+    /// Its record, still without what came of it.
+    fn record(&self, loaded: &Loaded, role: Role, took: Duration) -> Record<'a> {
+        Record {
+            project: self.project.as_str(),
+            endpoint: self.endpoint.name.as_str(),
+            model: self.endpoint.model.as_str(),
+            version: loaded.version,
+            role,
+            event_time: self.event_time.millis(),
+            received_at: self.received_at.millis(),
+            latency_us: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
+            ids: self.ids,
+            features: self.rows,
+            scores: Vec::new(),
+            labels: Vec::new(),
+            error: None,
         }
-        Err(error) => (Vec::new(), Vec::new(), Some(error.to_string())),
-    };
-    Batch {
-        project: ask.project.to_string(),
-        endpoint: live.name.to_string(),
-        model: live.model.to_string(),
-        version: loaded.version,
-        role,
-        event_time: ask.event_time.unwrap_or(received_at).millis(),
-        received_at: received_at.millis(),
-        latency_us: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
-        ids: ids.to_vec(),
-        features: ask.rows.clone(),
-        scores,
-        labels,
-        error,
+    }
+}
+
+/// The class as text, made only when it is none.
+fn text_of(label: &Label) -> Cow<'_, str> {
+    match label {
+        Label::Text(text) => Cow::Borrowed(text),
+        Label::Bool(true) => Cow::Borrowed("true"),
+        Label::Bool(false) => Cow::Borrowed("false"),
+        Label::Int(number) => Cow::Owned(number.to_string()),
     }
 }

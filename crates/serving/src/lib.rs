@@ -16,6 +16,7 @@ mod read;
 mod rollouts;
 mod routing;
 mod store;
+mod table;
 mod verdict;
 mod wal;
 
@@ -25,7 +26,7 @@ pub use infer::{Answered, Ask};
 pub use log::LogStats;
 pub use read::{Labelled, PredictionFilter, PredictionRow, columns};
 pub use rollouts::{Rollout, RolloutPlan, RolloutState, find_rollout, finish, running, start, step};
-pub use routing::{ModelSource, Serving, ServingOptions};
+pub use routing::{LiveEndpoint, ModelSource, Serving, ServingOptions};
 pub use store::{
     Endpoint, MIGRATIONS, Mode, Route, create_endpoint, endpoint, endpoints, live_objects, set_routes,
 };

@@ -3,20 +3,21 @@
 //! A segment's rows are stored under the segment's id. When a process dies between storing and removing the segment,
 //! the next one stores the same rows under the same id, which changes nothing.
 
-use everloop_core::{Column, Frame, Ids, Timestamp, Values};
+use everloop_core::{Ids, Timestamp, Values};
 use everloop_db::params;
+use everloop_tables::arrow::array::RecordBatch;
 use everloop_tables::{Source, from_frame};
-use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::read::columns;
 use crate::store::CHANNEL;
-use crate::wal::{Batch, Closed, Wal, read_segment};
+use crate::table::{Table, tables};
+use crate::wal::{Closed, Record, Wal, batches};
 use crate::{Error, Result, Serving};
 
 /// How long an answer may be unsynced.
@@ -35,6 +36,8 @@ pub(crate) struct PredictionLog {
     shadows_dropped: AtomicU64,
     /// Bounds the shadow answers under way.
     pub(crate) shadow_slots: Arc<Semaphore>,
+    /// The open segment holds enough rows to be sealed.
+    full: Notify,
     /// One sealing at a time in this process.
     sealing: tokio::sync::Mutex<()>,
 }
@@ -63,16 +66,16 @@ impl PredictionLog {
             sealed: AtomicU64::default(),
             shadows_dropped: AtomicU64::default(),
             shadow_slots: Arc::new(Semaphore::new(SHADOWS_AT_ONCE)),
+            full: Notify::new(),
             sealing: tokio::sync::Mutex::default(),
         })
     }
 
     /// Logs an answer; when this returns it may be given.
-    pub(crate) fn append(&self, batch: &Batch) -> Result<()> {
-        self.wal
-            .append(&batch.encode(), batch.ids.len())
-            .map_err(Error::Log)?;
-        self.logged.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
+    pub(crate) fn append(&self, record: &Record<'_>) -> Result<()> {
+        let rows = record.ids.len();
+        self.wal.append(&record.encode(), rows).map_err(Error::Log)?;
+        self.logged.fetch_add(rows as u64, Ordering::Relaxed);
         Ok(())
     }
 
@@ -96,41 +99,66 @@ impl Serving {
     }
 
     /// Keeps routes fresh and the log synced and sealed until `stop`; then seals what is left.
+    ///
+    /// Side by side: sealing takes seconds, and what is answered meanwhile must be synced in time.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut changed = self.0.db.subscribe(CHANNEL);
-        let mut sync = tokio::time::interval(SYNC_EVERY);
-        let mut seal = tokio::time::interval(SEAL_EVERY);
-        loop {
-            let outcome = tokio::select! {
-                () = stop.cancelled() => break,
-                told = changed.changed() => match told {
-                    Ok(()) => self.refresh().await,
-                    // The database was closed.
-                    Err(_) => break,
-                },
-                _ = sync.tick() => self.keep_log().await,
-                _ = seal.tick() => self.flush().await,
-            };
-            if let Err(error) = outcome {
-                tracing::error!(%error, "serving could not keep up its tables or log");
-            }
-        }
+        tokio::join!(
+            self.keep_fresh(&stop),
+            self.keep_synced(&stop),
+            self.keep_sealed(&stop)
+        );
         if let Err(error) = self.flush().await {
             tracing::error!(%error, "the last predictions stay in the write-ahead log");
         }
     }
 
-    async fn keep_log(&self) -> Result<()> {
-        let serving = self.clone();
-        let synced = tokio::task::spawn_blocking(move || serving.0.log.wal.sync()).await;
-        match synced {
-            Ok(outcome) => outcome.map_err(Error::Log)?,
-            Err(_) => return Ok(()),
+    async fn keep_fresh(&self, stop: &CancellationToken) {
+        let mut changed = self.0.db.subscribe(CHANNEL);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // An error says that the database was closed.
+                told = changed.changed() => if told.is_err() { return },
+            }
+            if let Err(error) = self.refresh().await {
+                tracing::error!(%error, "endpoints answer as before: their routes could not be read");
+            }
         }
-        if self.0.log.wal.rows() >= self.0.options.segment_rows {
-            self.flush().await?;
+    }
+
+    async fn keep_synced(&self, stop: &CancellationToken) {
+        let mut tick = tokio::time::interval(SYNC_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            if self.0.log.wal.is_synced() {
+                continue;
+            }
+            let serving = self.clone();
+            let synced = tokio::task::spawn_blocking(move || serving.0.log.wal.sync()).await;
+            if let Ok(Err(error)) = synced {
+                tracing::error!(%error, "the prediction log could not be synced");
+            }
+            if self.0.log.wal.rows() >= self.0.options.segment_rows {
+                self.0.log.full.notify_one();
+            }
         }
-        Ok(())
+    }
+
+    async fn keep_sealed(&self, stop: &CancellationToken) {
+        let mut tick = tokio::time::interval(SEAL_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.0.log.full.notified() => {}
+                _ = tick.tick() => {}
+            }
+            if let Err(error) = self.flush().await {
+                tracing::error!(%error, "predictions wait in the write-ahead log");
+            }
+        }
     }
 
     /// Stores everything that was answered so far as Parquet, for readers.
@@ -153,22 +181,17 @@ impl Serving {
     }
 
     async fn seal_one(&self, segment: Closed) -> Result<()> {
-        let path = segment.path.clone();
-        let batches = tokio::task::spawn_blocking(move || read_segment(&path)).await;
-        let batches = match batches {
-            Ok(batches) => batches.map_err(Error::Log)?,
-            Err(_) => return Ok(()),
-        };
         let mut rows = Vec::new();
-        for (part, (key, group)) in group(batches).into_iter().enumerate() {
-            rows.push(self.store_part(&segment.id, part, &key, &group).await?);
+        let mut stored = 0;
+        for (part, table) in self.read(&segment.path).await?.into_iter().enumerate() {
+            stored += table.rows as u64;
+            rows.push(self.store_part(format!("{}-{part}", segment.id), table).await?);
         }
-        let stored: u64 = rows.iter().map(|row| row.1).sum();
         let at = self.0.clock.now();
         self.0
             .db
             .write(move |tx| {
-                for (row, _) in &rows {
+                for row in &rows {
                     let mut values = row.clone();
                     values.push(at.into());
                     tx.execute(
@@ -186,138 +209,67 @@ impl Serving {
         segment.remove().map_err(Error::Log)
     }
 
+    /// The rows of a segment as tables of the query engine. Away from the threads that answer: it takes a while.
+    async fn read(&self, path: &Path) -> Result<Vec<Part>> {
+        let path = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || {
+            let bytes = std::fs::read(&path).map_err(Error::Log)?;
+            let tables = tables(batches(&path, &bytes));
+            tables.into_iter().map(Part::of).collect::<Result<Vec<_>>>()
+        });
+        // When the runtime ends meanwhile the segment is left to the next process.
+        read.await
+            .map_err(|error| Error::Log(std::io::Error::other(error)))?
+    }
+
     /// One Parquet object for rows of the same endpoint and columns; returns its row for the database.
-    async fn store_part(
-        &self,
-        segment: &str,
-        part: usize,
-        key: &GroupKey,
-        group: &[Batch],
-    ) -> Result<(Vec<everloop_db::Value>, u64)> {
-        let frame = to_frame(group);
-        let rows = frame.rows() as u64;
+    async fn store_part(&self, id: String, part: Part) -> Result<Vec<everloop_db::Value>> {
         let folder = self.0.options.folder.join("sealing");
         std::fs::create_dir_all(&folder).map_err(Error::Log)?;
-        let path = folder.join(format!("{segment}-{part}.parquet"));
+        let path = folder.join(format!("{id}.parquet"));
         let session = self.0.tables.session().await?;
-        session
-            .add("rows", Source::batches(vec![from_frame(&frame)?]))
-            .await?;
+        session.add("rows", Source::batches(vec![part.table])).await?;
         session.write_parquet("SELECT * FROM rows", &path).await?;
         let stored = self.0.objects.put_file(&path).await?;
         std::fs::remove_file(&path).map_err(Error::Log)?;
-        let times = || group.iter().map(|batch| batch.event_time);
-        let ids = || group.iter().flat_map(|batch| batch.ids.iter());
-        let values = params![
-            key.project.as_str(),
-            key.endpoint.as_str(),
-            format!("{segment}-{part}"),
+        Ok(params![
+            part.project,
+            part.endpoint,
+            id,
             stored.hash,
             stored.size,
-            rows,
-            times().min().unwrap_or(0),
-            times().max().unwrap_or(0),
-            ids().min().map(|id| id.as_str()).unwrap_or_default(),
-            ids().max().map(|id| id.as_str()).unwrap_or_default()
-        ];
-        Ok((values.to_vec(), rows))
+            part.rows as u64,
+            *part.event_times.start(),
+            *part.event_times.end(),
+            part.ids.start().as_str(),
+            part.ids.end().as_str()
+        ]
+        .to_vec())
     }
 }
 
-/// Rows that fit one table.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct GroupKey {
+/// Rows for one Parquet object, with what the database has to know of them.
+struct Part {
     project: String,
     endpoint: String,
-    /// Names and kinds of the features.
-    columns: Vec<(String, u8)>,
+    rows: usize,
+    event_times: RangeInclusive<i64>,
+    ids: RangeInclusive<String>,
+    table: RecordBatch,
 }
 
-fn group(batches: Vec<Batch>) -> BTreeMap<GroupKey, Vec<Batch>> {
-    let mut groups: BTreeMap<GroupKey, Vec<Batch>> = BTreeMap::new();
-    for batch in batches {
-        let columns = batch
-            .features
-            .columns()
-            .iter()
-            .map(|column| (column.name.clone(), kind(&column.values)));
-        let key = GroupKey {
-            project: batch.project.clone(),
-            endpoint: batch.endpoint.clone(),
-            columns: columns.collect(),
-        };
-        groups.entry(key).or_default().push(batch);
+impl Part {
+    fn of(table: Table) -> Result<Self> {
+        let (first, last) = table.ids().into_inner();
+        Ok(Self {
+            project: table.project.clone(),
+            endpoint: table.endpoint.clone(),
+            rows: table.rows(),
+            event_times: table.event_times(),
+            ids: first.to_owned()..=last.to_owned(),
+            table: from_frame(&table.into_frame())?,
+        })
     }
-    groups
-}
-
-fn kind(values: &Values) -> u8 {
-    match values {
-        Values::Float(_) => 0,
-        Values::Int(_) => 1,
-        Values::Bool(_) => 2,
-        Values::Text(_) | Values::Category { .. } => 3,
-    }
-}
-
-/// The rows of batches with the same columns as one table: ours first (their names start with `_`), then the features.
-pub(crate) fn to_frame(batches: &[Batch]) -> Frame {
-    let repeat = |value: &dyn Fn(&Batch) -> String| -> Values {
-        Values::Text(
-            batches
-                .iter()
-                .flat_map(|batch| vec![Some(value(batch)); batch.ids.len()])
-                .collect(),
-        )
-    };
-    let numbers = |value: &dyn Fn(&Batch) -> i64| -> Values {
-        Values::Int(
-            batches
-                .iter()
-                .flat_map(|batch| vec![Some(value(batch)); batch.ids.len()])
-                .collect(),
-        )
-    };
-    let ids = batches
-        .iter()
-        .flat_map(|batch| batch.ids.iter().map(|id| Some(id.to_string())));
-    let scores = batches
-        .iter()
-        .flat_map(|batch| (0..batch.ids.len()).map(|row| *batch.scores.get(row).unwrap_or(&f64::NAN)));
-    let labels = batches
-        .iter()
-        .flat_map(|batch| (0..batch.ids.len()).map(|row| batch.labels.get(row).cloned()));
-    let errors = batches
-        .iter()
-        .flat_map(|batch| vec![batch.error.clone(); batch.ids.len()]);
-    let mut all = vec![
-        (columns::ID, Values::Text(ids.collect())),
-        (columns::MODEL, repeat(&|batch| batch.model.clone())),
-        (columns::VERSION, numbers(&|batch| batch.version.cast_signed())),
-        (columns::ROLE, repeat(&|batch| batch.role.as_str().to_owned())),
-        (columns::EVENT_TIME, numbers(&|batch| batch.event_time)),
-        (columns::RECEIVED_AT, numbers(&|batch| batch.received_at)),
-        (columns::LATENCY_US, numbers(&|batch| i64::from(batch.latency_us))),
-        (columns::SCORE, Values::Float(scores.collect())),
-        (columns::PREDICTION, Values::Text(labels.collect())),
-        (columns::ERROR, Values::Text(errors.collect())),
-    ]
-    .into_iter()
-    .map(|(name, values)| Column {
-        name: name.to_owned(),
-        values,
-    })
-    .collect::<Vec<_>>();
-    let width = batches.first().map_or(0, |batch| batch.features.columns().len());
-    for index in 0..width {
-        let parts = batches.iter().map(|batch| &batch.features.columns()[index]);
-        let name = batches[0].features.columns()[index].name.clone();
-        all.push(Column {
-            name,
-            values: concat(parts.map(|column| &column.values)),
-        });
-    }
-    Frame::new(all).expect("every column has one value per row")
 }
 
 /// Values of the same kind, one after the other.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::log::{concat, to_frame};
+use crate::log::concat;
+use crate::table::Table;
 use crate::{Error, Result, Serving};
 
 /// Names of the log's own columns. The features follow under their own names.
@@ -177,20 +178,19 @@ impl Serving {
     async fn unsealed(&self, project: &ProjectName, id: &PredictionId) -> Result<Option<PredictionRow>> {
         let (serving, wanted, owner) = (self.clone(), id.clone(), project.clone());
         let searched = tokio::task::spawn_blocking(move || {
-            let batches = serving
-                .0
-                .log
-                .wal
-                .find(|batch| batch.project == owner.as_str() && batch.ids.contains(&wanted));
-            batches.map_err(Error::Log)
+            let found = serving.0.log.wal.find(|batch| {
+                let is_wanted = batch.project == owner.as_str() && batch.ids.contains(&wanted.as_str());
+                is_wanted.then(|| Table::of(batch))
+            });
+            found.map_err(Error::Log)
         });
-        let batches = match searched.await {
-            Ok(batches) => batches?,
+        let tables = match searched.await {
+            Ok(tables) => tables?,
             Err(_) => return Ok(None),
         };
-        for batch in batches {
-            let endpoint = batch.endpoint.clone();
-            let rows = from_frame(&to_frame(&[batch]))?;
+        for table in tables {
+            let endpoint = table.endpoint.clone();
+            let rows = from_frame(&table.into_frame())?;
             if let Some(row) = self.row_of(Source::batches(vec![rows]), id).await? {
                 return self.with_label(project, endpoint, row, id).await.map(Some);
             }

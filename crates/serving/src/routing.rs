@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use everloop_core::{Clock, EndpointName, Ids, ModelName, ProjectName};
 use everloop_db::Db;
 use everloop_objects::Objects;
-use everloop_runtime::{Limits, Model, ModelFiles};
+use everloop_runtime::{Limits, Model, ModelFiles, Signature};
 use everloop_tables::Tables;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -88,9 +88,9 @@ pub(crate) struct Loaded {
     pub(crate) model: Model,
 }
 
-/// An endpoint as it answers now.
+/// An endpoint as it answers now. It stays so for whoever holds it, whatever the routes become meanwhile.
 #[derive(Debug)]
-pub(crate) struct LiveEndpoint {
+pub struct LiveEndpoint {
     pub(crate) name: EndpointName,
     pub(crate) model: ModelName,
     /// Live versions with the end of their share, ascending; the last end is [`ALL`].
@@ -100,6 +100,17 @@ pub(crate) struct LiveEndpoint {
 }
 
 impl LiveEndpoint {
+    /// The columns that it reads and gives, by the first of the versions that answer, and that version.
+    ///
+    /// # Errors
+    /// When nothing answers yet.
+    pub fn signature(&self) -> Result<(u64, &Signature)> {
+        let (_, first) = self.live.first().ok_or_else(|| Error::NotReady {
+            name: self.name.clone(),
+        })?;
+        Ok((first.version, first.model.signature()))
+    }
+
     /// The version that answers requests with this key. Older versions hold the low end of the range, so a share
     /// that grows takes keys over and gives none back.
     pub(crate) fn choose(&self, key: &str) -> Option<&Arc<Loaded>> {
@@ -258,7 +269,10 @@ impl Serving {
     }
 
     /// The endpoint as it answers now.
-    pub(crate) fn live(&self, project: &ProjectName, name: &str) -> Result<Arc<LiveEndpoint>> {
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn live(&self, project: &ProjectName, name: &str) -> Result<Arc<LiveEndpoint>> {
         let table = self.0.table.load();
         let endpoints = table.endpoints.get(project);
         match endpoints.and_then(|endpoints| endpoints.get(name)) {
@@ -268,17 +282,5 @@ impl Serving {
                 known: endpoints.into_iter().flat_map(HashMap::keys).cloned().collect(),
             }),
         }
-    }
-
-    /// The columns that an endpoint reads and gives, by the version that answers most.
-    ///
-    /// # Errors
-    /// When there is no such endpoint or nothing answers yet.
-    pub fn signature(&self, project: &ProjectName, name: &str) -> Result<(u64, everloop_runtime::Signature)> {
-        let live = self.live(project, name)?;
-        let first = live.live.first().ok_or_else(|| Error::NotReady {
-            name: live.name.clone(),
-        })?;
-        Ok((first.1.version, first.1.model.signature().clone()))
     }
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use everloop_access::{Permission, Resource};
 use everloop_core::{Code, PredictionId};
-use everloop_runtime::{Field, Kind};
+use everloop_runtime::Field;
 use everloop_serving::codec::{mlflow, oip};
 use everloop_serving::{Answered, Ask};
 use schemars::JsonSchema;
@@ -154,20 +154,16 @@ async fn answer_tensors(
             ApiError::invalid("tensors as binary data are not read here").with_hint("send them as JSON")
         );
     }
-    let (_, signature) = app.serving().signature(&caller.project, endpoint)?;
-    let mut request = oip::decode(body, &signature)?;
-    let rows = std::mem::take(&mut request.rows);
-    let answered = app
-        .serving()
-        .infer(Ask {
-            project: &caller.project,
-            endpoint,
-            rows,
-            pinned,
-            sticky: request.sticky.as_deref(),
-            event_time: request.event_time,
-        })
-        .await?;
+    let live = app.serving().live(&caller.project, endpoint)?;
+    let mut request = oip::decode(body, live.signature()?.1)?;
+    let ask = Ask {
+        project: &caller.project,
+        rows: std::mem::take(&mut request.rows),
+        pinned,
+        sticky: request.sticky.as_deref(),
+        event_time: request.event_time,
+    };
+    let answered = app.serving().infer(live, ask).await?;
     Ok(respond(oip::encode(&request, &answered), &answered))
 }
 
@@ -177,19 +173,15 @@ async fn invocations(
     Path(endpoint): Path<String>,
     Large(body): Large,
 ) -> ApiResult<Response> {
-    let (_, signature) = app.serving().signature(&caller.project, &endpoint)?;
-    let rows = mlflow::decode(&body, &signature)?;
-    let answered = app
-        .serving()
-        .infer(Ask {
-            project: &caller.project,
-            endpoint: &endpoint,
-            rows,
-            pinned: None,
-            sticky: None,
-            event_time: None,
-        })
-        .await?;
+    let live = app.serving().live(&caller.project, &endpoint)?;
+    let ask = Ask {
+        project: &caller.project,
+        rows: mlflow::decode(&body, live.signature()?.1)?,
+        pinned: None,
+        sticky: None,
+        event_time: None,
+    };
+    let answered = app.serving().infer(live, ask).await?;
     Ok(respond(mlflow::encode(&answered), &answered))
 }
 
@@ -197,7 +189,7 @@ fn respond(body: Vec<u8>, answered: &Answered) -> Response {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(MODEL_VERSION_HEADER, HeaderValue::from(answered.version));
+    headers.insert(MODEL_VERSION_HEADER, HeaderValue::from(answered.version()));
     let id = answered.ids.first().map(|id| HeaderValue::from_str(id.as_str()));
     if let Some(Ok(id)) = id {
         headers.insert(PREDICTION_ID_HEADER, id);
@@ -223,7 +215,8 @@ async fn model(
     caller: Caller,
     Path(endpoint): Path<String>,
 ) -> ApiResult<Json<Value>> {
-    let (version, signature) = app.serving().signature(&caller.project, &endpoint)?;
+    let live = app.serving().live(&caller.project, &endpoint)?;
+    let (version, signature) = live.signature()?;
     let tensors = |fields: &[Field]| fields.iter().map(tensor).collect::<Vec<_>>();
     Ok(Json(json!({
         "name": endpoint,
@@ -235,19 +228,7 @@ async fn model(
 }
 
 fn tensor(field: &Field) -> Value {
-    json!({ "name": field.name, "datatype": datatype(field.kind), "shape": [-1] })
-}
-
-/// The protocol's word for a column's kind. Times travel as texts.
-fn datatype(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Bool => "BOOL",
-        Kind::Int => "INT32",
-        Kind::Long => "INT64",
-        Kind::Float => "FP32",
-        Kind::Double => "FP64",
-        Kind::String | Kind::Datetime => "BYTES",
-    }
+    json!({ "name": field.name, "datatype": oip::datatype(field.kind), "shape": [-1] })
 }
 
 async fn model_ready(
@@ -255,7 +236,7 @@ async fn model_ready(
     caller: Caller,
     Path(endpoint): Path<String>,
 ) -> ApiResult<Json<Value>> {
-    app.serving().signature(&caller.project, &endpoint)?;
+    app.serving().live(&caller.project, &endpoint)?.signature()?;
     Ok(Json(json!({ "name": endpoint, "ready": true })))
 }
 

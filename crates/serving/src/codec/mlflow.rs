@@ -1,10 +1,11 @@
 //! MLflow's scoring JSON: exactly one of `dataframe_split`, `dataframe_records`, `instances`, `inputs`.
 
-use everloop_core::{Column, Frame, Values};
+use everloop_core::{Frame, PredictionId};
 use everloop_runtime::Signature;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
-use super::rows;
+use super::{answer, rows};
 use crate::{Answered, Error, Result};
 
 const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
@@ -168,31 +169,54 @@ fn text_of(value: &Value) -> String {
         .map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
-/// The answer's bytes: `predictions` as MLflow writes a frame, with the ids that feedback joins by beside it.
+/// The answer's bytes: `predictions` as MLflow writes a frame, with the ids that feedback joins by beside it. Numbers
+/// that JSON can't say (NaN, infinities) are `null`.
 #[must_use]
 pub fn encode(answered: &Answered) -> Vec<u8> {
-    let frame = answered.prediction.to_frame();
-    let record = |row: usize| -> Value {
-        let fields = frame
-            .columns()
-            .iter()
-            .map(|column| (column.name.clone(), cell(column, row)));
-        Value::Object(fields.collect())
-    };
-    let ids: Vec<&str> = answered.ids.iter().map(|id| id.as_str()).collect();
-    let body = json!({
-        "predictions": (0..frame.rows()).map(record).collect::<Vec<_>>(),
-        "prediction_ids": ids, "model_name": answered.model.as_str(), "model_version": answered.version.to_string(),
-    });
-    serde_json::to_vec(&body).unwrap_or_default()
+    answer::to_vec(&AnswerBody {
+        predictions: Records {
+            outputs: answer::outputs(answered).collect(),
+            rows: answered.ids.len(),
+        },
+        prediction_ids: &answered.ids,
+        model_name: answered.model().as_str(),
+        model_version: answer::Quoted(answered.version()),
+    })
 }
 
-fn cell(column: &Column, row: usize) -> Value {
-    match &column.values {
-        Values::Float(values) => json!(values[row]),
-        Values::Int(values) => json!(values[row]),
-        Values::Bool(values) => json!(values[row]),
-        Values::Text(_) | Values::Category { .. } => json!(column.values.text(row)),
+#[derive(Serialize)]
+struct AnswerBody<'a> {
+    predictions: Records<'a>,
+    prediction_ids: &'a [PredictionId],
+    model_name: &'a str,
+    model_version: answer::Quoted,
+}
+
+/// Rows as objects.
+struct Records<'a> {
+    outputs: Vec<answer::Output<'a>>,
+    rows: usize,
+}
+
+impl Serialize for Records<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let outputs = self.outputs.as_slice();
+        serializer.collect_seq((0..self.rows).map(|row| Record { outputs, row }))
+    }
+}
+
+struct Record<'a> {
+    outputs: &'a [answer::Output<'a>],
+    row: usize,
+}
+
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            self.outputs
+                .iter()
+                .map(|output| (output.name, output.cell(self.row))),
+        )
     }
 }
 

@@ -7,5 +7,5 @@
 mod record;
 mod segment;
 
-pub(crate) use record::{Batch, Role};
-pub(crate) use segment::{Closed, Wal, read_segment};
+pub(crate) use record::{Batch, Cells, Record, Role};
+pub(crate) use segment::{Closed, Wal, batches};

@@ -1,6 +1,7 @@
 //! The bytes of one record: the rows that one request asked, and what was answered.
 
-use everloop_core::{Column, Frame, Hash, PredictionId, Values};
+use everloop_core::{Frame, Hash, PredictionId, Values};
+use std::borrow::Cow;
 
 /// A record longer than this is no record of ours.
 pub(crate) const LONGEST: u32 = 256 << 20;
@@ -27,34 +28,116 @@ impl Role {
     }
 }
 
-/// The rows of one request with their answers.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Batch {
-    pub project: String,
-    pub endpoint: String,
-    pub model: String,
+/// The rows of one request with their answers, on their way into the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Record<'a> {
+    pub project: &'a str,
+    pub endpoint: &'a str,
+    pub model: &'a str,
     pub version: u64,
     pub role: Role,
     pub event_time: i64,
     pub received_at: i64,
     pub latency_us: u32,
-    pub ids: Vec<PredictionId>,
-    pub features: Frame,
+    pub ids: &'a [PredictionId],
+    pub features: &'a Frame,
     /// One per row; empty when the model failed.
     pub scores: Vec<f64>,
     /// The predicted class per row, as text; empty for regression or failure.
-    pub labels: Vec<String>,
+    pub labels: Vec<Cow<'a, str>>,
     /// Why the model failed.
-    pub error: Option<String>,
+    pub error: Option<&'a str>,
 }
 
-impl Batch {
+/// A record as it is read again, where it lies.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Batch<'a> {
+    pub project: &'a str,
+    pub endpoint: &'a str,
+    pub model: &'a str,
+    pub version: u64,
+    pub role: Role,
+    pub event_time: i64,
+    pub received_at: i64,
+    pub latency_us: u32,
+    pub ids: Vec<&'a str>,
+    /// The features with their names; each has a value per id.
+    pub features: Vec<(&'a str, Cells<'a>)>,
+    pub scores: Vec<f64>,
+    pub labels: Vec<&'a str>,
+    pub error: Option<&'a str>,
+}
+
+/// The values of one feature in a record.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cells<'a> {
+    Floats(&'a [[u8; 8]]),
+    /// Whether it is there, and the number.
+    Ints(&'a [[u8; 9]]),
+    /// 0, 1, or anything else where it is missing.
+    Truths(&'a [u8]),
+    Texts(Vec<Option<&'a str>>),
+}
+
+impl Cells<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Floats(cells) => cells.len(),
+            Self::Ints(cells) => cells.len(),
+            Self::Truths(cells) => cells.len(),
+            Self::Texts(cells) => cells.len(),
+        }
+    }
+
+    /// No values of the same kind.
+    pub(crate) fn empty(&self) -> Values {
+        match self {
+            Self::Floats(_) => Values::Float(Vec::new()),
+            Self::Ints(_) => Values::Int(Vec::new()),
+            Self::Truths(_) => Values::Bool(Vec::new()),
+            Self::Texts(_) => Values::Text(Vec::new()),
+        }
+    }
+
+    /// Whether values are of this kind.
+    pub(crate) fn fit(&self, values: &Values) -> bool {
+        matches!(
+            (self, values),
+            (Self::Floats(_), Values::Float(_))
+                | (Self::Ints(_), Values::Int(_))
+                | (Self::Truths(_), Values::Bool(_))
+                | (Self::Texts(_), Values::Text(_))
+        )
+    }
+
+    /// Puts these behind `values`, which they [`fit`](Self::fit).
+    pub(crate) fn append_to(&self, values: &mut Values) {
+        match (self, values) {
+            (Self::Floats(cells), Values::Float(numbers)) => {
+                numbers.extend(cells.iter().map(|cell| f64::from_le_bytes(*cell)));
+            }
+            (Self::Ints(cells), Values::Int(numbers)) => numbers.extend(cells.iter().map(|cell| {
+                let [is_there, number @ ..] = *cell;
+                (is_there == 1).then_some(i64::from_le_bytes(number))
+            })),
+            (Self::Truths(cells), Values::Bool(truths)) => {
+                truths.extend(cells.iter().map(|&cell| (cell < 2).then_some(cell == 1)));
+            }
+            (Self::Texts(cells), Values::Text(texts)) => {
+                texts.extend(cells.iter().map(|cell| cell.map(ToOwned::to_owned)));
+            }
+            _ => debug_assert!(false, "the kinds were compared"),
+        }
+    }
+}
+
+impl Record<'_> {
     /// The record with its length and checksum before it.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer(Vec::with_capacity(256 + self.ids.len() * 256));
         out.0.extend_from_slice(&[0; 8]);
         out.0.push(FORMAT);
-        for text in [&self.project, &self.endpoint, &self.model] {
+        for text in [self.project, self.endpoint, self.model] {
             out.text(text);
         }
         out.u64(self.version);
@@ -67,7 +150,7 @@ impl Batch {
         out.u64(self.received_at.cast_unsigned());
         out.u32(self.latency_us);
         out.count(self.ids.len());
-        for id in &self.ids {
+        for id in self.ids {
             out.text(id.as_str());
         }
         out.count(self.features.columns().len());
@@ -83,12 +166,14 @@ impl Batch {
         for label in &self.labels {
             out.text(label);
         }
-        out.optional(self.error.as_deref());
+        out.optional(self.error);
         frame(out.0)
     }
+}
 
-    /// Reads what [`encode`](Self::encode) wrote, without its length and checksum; none when the bytes are not that.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+impl<'a> Batch<'a> {
+    /// Reads what [`Record::encode`] wrote, without its length and checksum; none when the bytes are not that.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Option<Self> {
         let mut input = Reader(bytes);
         if input.take(1)? != [FORMAT] {
             return None;
@@ -104,27 +189,14 @@ impl Batch {
         let event_time = input.u64()?.cast_signed();
         let received_at = input.u64()?.cast_signed();
         let latency_us = input.u32()?;
-        let rows = input.count(4)?;
-        let ids = (0..rows)
-            .map(|_| input.text().map(PredictionId::new))
-            .collect::<Option<Vec<_>>>()?;
-        let width = input.count(5)?;
-        let columns = (0..width)
-            .map(|_| {
-                Some(Column {
-                    name: input.text()?,
-                    values: input.values()?,
-                })
-            })
-            .collect::<Option<Vec<_>>>()?;
-        let scores = (0..input.count(8)?)
-            .map(|_| input.u64().map(f64::from_bits))
-            .collect::<Option<_>>()?;
-        let labels = (0..input.count(4)?)
-            .map(|_| input.text())
-            .collect::<Option<_>>()?;
+        let ids = input.many(4, Reader::text)?;
+        let features = input.many(5, |input| Some((input.text()?, input.cells()?)))?;
+        if features.iter().any(|(_, cells)| cells.len() != ids.len()) {
+            return None;
+        }
+        let scores = input.many(8, |input| input.u64().map(f64::from_bits))?;
+        let labels = input.many(4, Reader::text)?;
         let error = input.optional()?;
-        let features = Frame::new(columns).ok()?;
         Some(Self {
             project,
             endpoint,
@@ -143,7 +215,7 @@ impl Batch {
     }
 }
 
-/// Fills in the length and checksum that [`Batch::encode`] left room for.
+/// Fills in the length and checksum that [`Record::encode`] left room for.
 fn frame(mut bytes: Vec<u8>) -> Vec<u8> {
     let length = u32::try_from(bytes.len() - 8).unwrap_or(u32::MAX);
     let check = checksum(&bytes[8..]);
@@ -243,12 +315,18 @@ impl<'a> Reader<'a> {
         (count.checked_mul(least)? <= self.0.len()).then_some(count)
     }
 
-    fn text(&mut self) -> Option<String> {
-        let length = self.u32()? as usize;
-        Some(std::str::from_utf8(self.take(length)?).ok()?.to_owned())
+    /// A number of items of at least `least` bytes each, and the items.
+    fn many<T>(&mut self, least: usize, item: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.count(least)?;
+        (0..count).map(|_| item(self)).collect()
     }
 
-    fn optional(&mut self) -> Option<Option<String>> {
+    fn text(&mut self) -> Option<&'a str> {
+        let length = self.u32()? as usize;
+        std::str::from_utf8(self.take(length)?).ok()
+    }
+
+    fn optional(&mut self) -> Option<Option<&'a str>> {
         match self.take(1)? {
             [0] => Some(None),
             [1] => self.text().map(Some),
@@ -256,95 +334,102 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn values(&mut self) -> Option<Values> {
-        let kind = self.take(1)?[0];
-        match kind {
-            0 => {
+    fn cells(&mut self) -> Option<Cells<'a>> {
+        Some(match self.take(1)? {
+            [0] => {
                 let rows = self.count(8)?;
-                (0..rows)
-                    .map(|_| self.u64().map(f64::from_bits))
-                    .collect::<Option<_>>()
-                    .map(Values::Float)
+                Cells::Floats(self.take(rows * 8)?.as_chunks().0)
             }
-            1 => {
+            [1] => {
                 let rows = self.count(9)?;
-                let number = |reader: &mut Self| {
-                    let is_there = reader.take(1)? == [1];
-                    let value = reader.u64()?.cast_signed();
-                    Some(is_there.then_some(value))
-                };
-                (0..rows)
-                    .map(|_| number(self))
-                    .collect::<Option<_>>()
-                    .map(Values::Int)
+                Cells::Ints(self.take(rows * 9)?.as_chunks().0)
             }
-            2 => {
+            [2] => {
                 let rows = self.count(1)?;
-                let bytes = self.take(rows)?;
-                Some(Values::Bool(
-                    bytes
-                        .iter()
-                        .map(|&byte| (byte < 2).then_some(byte == 1))
-                        .collect(),
-                ))
+                Cells::Truths(self.take(rows)?)
             }
-            3 => {
-                let rows = self.count(1)?;
-                (0..rows)
-                    .map(|_| self.optional())
-                    .collect::<Option<_>>()
-                    .map(Values::Text)
-            }
-            _ => None,
-        }
+            [3] => Cells::Texts(self.many(1, Self::optional)?),
+            _ => return None,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use everloop_core::Column;
     use proptest::prelude::*;
 
-    fn batch() -> Batch {
+    fn features() -> Frame {
         let column = |name: &str, values: Values| Column {
             name: name.to_owned(),
             values,
         };
-        let features = Frame::new(vec![
+        Frame::new(vec![
             column("distance", Values::Float(vec![1.5, f64::INFINITY])),
             column("hour", Values::Int(vec![Some(-7), None])),
             column("late", Values::Bool(vec![Some(true), None])),
             column("origin", Values::Text(vec![Some("EWR".to_owned()), None])),
         ])
-        .unwrap();
-        Batch {
-            project: "p".to_owned(),
-            endpoint: "e".to_owned(),
-            model: "m".to_owned(),
+        .unwrap()
+    }
+
+    fn encoded() -> Vec<u8> {
+        Record {
+            project: "p",
+            endpoint: "e",
+            model: "m",
             version: 3,
             role: Role::Pinned,
             event_time: -5,
             received_at: 1_364_774_400_123,
             latency_us: 12,
-            ids: vec![PredictionId::new("a"), PredictionId::new("b")],
-            features,
+            ids: &[PredictionId::new("a"), PredictionId::new("b")],
+            features: &features(),
             scores: vec![0.25, 0.75],
-            labels: vec!["0".to_owned(), "1".to_owned()],
+            labels: vec!["0".into(), "1".into()],
             error: None,
         }
+        .encode()
     }
 
     #[test]
     fn records_round_trip() {
-        let bytes = batch().encode();
-        assert_eq!(Batch::decode(&bytes[8..]).unwrap(), batch());
+        let bytes = encoded();
         assert_eq!(bytes[4..8], checksum(&bytes[8..]));
+        let read = Batch::decode(&bytes[8..]).unwrap();
+        let columns = read.features.iter().map(|(name, cells)| {
+            let mut values = cells.empty();
+            assert!(cells.fit(&values));
+            cells.append_to(&mut values);
+            Column {
+                name: (*name).to_owned(),
+                values,
+            }
+        });
+        assert_eq!(Frame::new(columns.collect()).unwrap(), features());
+        let expected = Batch {
+            project: "p",
+            endpoint: "e",
+            model: "m",
+            version: 3,
+            role: Role::Pinned,
+            event_time: -5,
+            received_at: 1_364_774_400_123,
+            latency_us: 12,
+            ids: vec!["a", "b"],
+            features: read.features.clone(),
+            scores: vec![0.25, 0.75],
+            labels: vec!["0", "1"],
+            error: None,
+        };
+        assert_eq!(read, expected);
     }
 
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(at in 8_usize..200, value: u8, cut in 8_usize..200) {
-            let mut bytes = batch().encode();
+            let mut bytes = encoded();
             let length = bytes.len();
             bytes[at.min(length - 1)] = value;
             let _ = Batch::decode(&bytes[8..cut.min(length)]);

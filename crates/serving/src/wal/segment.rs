@@ -66,6 +66,11 @@ impl Wal {
         Ok(())
     }
 
+    /// Whether everything that was appended would outlive a power cut.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.open.lock().is_synced
+    }
+
     /// Makes what was appended outlive a power cut.
     pub(crate) fn sync(&self) -> io::Result<()> {
         let file = {
@@ -107,8 +112,8 @@ impl Wal {
         Ok(())
     }
 
-    /// The records that `wanted` says yes to, of all segments in the folder: ours, and those of others, alive or dead.
-    pub(crate) fn find(&self, wanted: impl Fn(&Batch) -> bool) -> io::Result<Vec<Batch>> {
+    /// What `look` makes of records, of all segments in the folder: ours, and those of others, alive or dead.
+    pub(crate) fn find<T>(&self, look: impl Fn(&Batch<'_>) -> Option<T>) -> io::Result<Vec<T>> {
         let mut found = Vec::new();
         for path in segments(&self.folder)? {
             let bytes = match std::fs::read(&path) {
@@ -118,7 +123,7 @@ impl Wal {
                 Err(error) => return Err(error),
             };
             // Its writer may be in the middle of a record.
-            found.extend(records(&bytes).0.into_iter().filter(&wanted));
+            found.extend(Records(&bytes).filter_map(|batch| look(&batch)));
         }
         Ok(found)
     }
@@ -199,28 +204,33 @@ fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The records of a segment, up to where its writer died.
-pub(crate) fn read_segment(path: &Path) -> io::Result<Vec<Batch>> {
-    let bytes = std::fs::read(path)?;
-    let (batches, rest) = records(&bytes);
-    if rest > 0 {
-        tracing::warn!(path = %path.display(), bytes = rest, "prediction log ends in the middle of a record");
-    }
-    Ok(batches)
+/// The records in the bytes of the segment at `path`, up to where its writer died.
+pub(crate) fn batches<'a>(path: &Path, bytes: &'a [u8]) -> impl Iterator<Item = Batch<'a>> {
+    let mut records = Records(bytes);
+    std::iter::from_fn(move || {
+        let record = records.next();
+        let rest = records.0.len();
+        if record.is_none() && rest > 0 {
+            tracing::warn!(path = %path.display(), bytes = rest, "prediction log ends in the middle of a record");
+        }
+        record
+    })
 }
 
-/// The whole records, and how many bytes follow them.
-fn records(bytes: &[u8]) -> (Vec<Batch>, usize) {
-    let mut rest = bytes;
-    let mut batches = Vec::new();
-    while let Some((batch, after)) = next(rest) {
-        batches.push(batch);
-        rest = after;
+/// The whole records at the front of some bytes; what follows them stays.
+struct Records<'a>(&'a [u8]);
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Batch<'a>;
+
+    fn next(&mut self) -> Option<Batch<'a>> {
+        let (batch, after) = next(self.0)?;
+        self.0 = after;
+        Some(batch)
     }
-    (batches, rest.len())
 }
 
-fn next(bytes: &[u8]) -> Option<(Batch, &[u8])> {
+fn next(bytes: &[u8]) -> Option<(Batch<'_>, &[u8])> {
     let (head, rest) = bytes.split_at_checked(8)?;
     let length = u32::from_le_bytes(head[..4].try_into().ok()?);
     if length > LONGEST {
@@ -235,43 +245,43 @@ fn next(bytes: &[u8]) -> Option<(Batch, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Role;
+    use super::super::{Record, Role};
     use super::*;
     use everloop_core::{Frame, PredictionId};
 
-    fn batch(id: &str) -> Batch {
-        Batch {
-            project: "p".to_owned(),
-            endpoint: "e".to_owned(),
-            model: "m".to_owned(),
+    fn record(id: &str) -> Vec<u8> {
+        Record {
+            project: "p",
+            endpoint: "e",
+            model: "m",
             version: 1,
             role: Role::Live,
             event_time: 0,
             received_at: 0,
             latency_us: 1,
-            ids: vec![PredictionId::new(id)],
-            features: Frame::default(),
+            ids: &[PredictionId::new(id)],
+            features: &Frame::default(),
             scores: vec![0.5],
             labels: Vec::new(),
             error: None,
         }
+        .encode()
     }
 
     #[test]
     fn a_torn_tail_costs_only_itself() {
         let folder = tempfile::tempdir().unwrap();
         let wal = Wal::open(folder.path(), "s1").unwrap();
-        wal.append(&batch("a").encode(), 1).unwrap();
-        wal.append(&batch("b").encode(), 1).unwrap();
-        let torn = batch("c").encode();
+        wal.append(&record("a"), 1).unwrap();
+        wal.append(&record("b"), 1).unwrap();
+        let torn = record("c");
         wal.append(&torn[..torn.len() - 3], 1).unwrap();
         wal.rotate("s2").unwrap();
         let closed = wal.closed().unwrap();
         assert_eq!(closed.len(), 1);
-        let ids: Vec<String> = read_segment(&closed[0].path)
-            .unwrap()
-            .into_iter()
-            .map(|batch| batch.ids[0].to_string())
+        let bytes = std::fs::read(&closed[0].path).unwrap();
+        let ids: Vec<&str> = batches(&closed[0].path, &bytes)
+            .map(|batch| batch.ids[0])
             .collect();
         assert_eq!(ids, ["a", "b"]);
     }
@@ -280,7 +290,7 @@ mod tests {
     fn an_open_segment_is_nobody_elses() {
         let folder = tempfile::tempdir().unwrap();
         let one = Wal::open(folder.path(), "one").unwrap();
-        one.append(&batch("a").encode(), 1).unwrap();
+        one.append(&record("a"), 1).unwrap();
         let other = Wal::open(folder.path(), "other").unwrap();
         assert!(other.closed().unwrap().is_empty(), "its writer lives");
         drop(one);
@@ -291,17 +301,16 @@ mod tests {
     fn nothing_is_written_behind_half_a_record() {
         let folder = tempfile::tempdir().unwrap();
         let wal = Wal::open(folder.path(), "s1").unwrap();
-        wal.append(&batch("a").encode(), 1).unwrap();
+        wal.append(&record("a"), 1).unwrap();
         // What a disk leaves that ran full in the middle of a record and would not even cut it off.
         {
             let mut open = wal.open.lock();
-            let half = batch("b").encode();
+            let half = record("b");
             open.file.write_all(&half[..half.len() / 2]).unwrap();
             open.is_torn = true;
         }
-        wal.append(&batch("c").encode(), 1).unwrap();
-        let found = wal.find(|_| true).unwrap();
-        let ids: Vec<&str> = found.iter().map(|batch| batch.ids[0].as_str()).collect();
+        wal.append(&record("c"), 1).unwrap();
+        let ids = wal.find(|batch| Some(batch.ids[0].to_owned())).unwrap();
         assert_eq!(ids, ["a", "c"]);
     }
 }
