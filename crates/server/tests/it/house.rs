@@ -12,7 +12,7 @@ use everloop_core::{
 use everloop_registry::VersionNumber;
 use everloop_registry::files::ModelFile;
 use everloop_registry::versions::NewVersion;
-use everloop_runtime::{TrainOptions, train};
+use everloop_runtime::{ModelFiles, TrainOptions, train};
 use everloop_server::{App, AppOptions, Mode, router};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -126,7 +126,13 @@ impl House {
     /// Trains a small model of late flights and registers it as the next version of `flight-delay`.
     pub async fn register_model(&self) -> u32 {
         let trained = train(&flights(), None, &TrainOptions::new("late"), &mut |_| {}).unwrap();
-        let files: Vec<(String, Vec<u8>)> = trained.to_files(None).unwrap().into_map().into_iter().collect();
+        self.register("flight-delay", trained.to_files(None).unwrap())
+            .await
+    }
+
+    /// Registers `files` as the next version of `model`.
+    pub async fn register(&self, model: &str, files: ModelFiles) -> u32 {
+        let files: Vec<(String, Vec<u8>)> = files.into_map().into_iter().collect();
         let bytes = files.iter().map(|(_, bytes)| Bytes::from(bytes.clone()));
         let stored = self
             .app
@@ -150,13 +156,22 @@ impl House {
         };
         let registry = self.app.registry();
         let by = registry.by(self.app.default_project(), &Principal::local("ada").actor);
-        let model = ModelName::new("flight-delay").unwrap();
+        let model = ModelName::new(model).unwrap();
         let VersionNumber(number) = registry.create_version(&by, &model, new).await.unwrap();
         registry
             .mark_ready(&by, &model, VersionNumber(number))
             .await
             .unwrap();
         number
+    }
+
+    /// An endpoint called as `model` that answers with `files`.
+    pub async fn deploy_files(&self, model: &str, files: ModelFiles) {
+        let version = self.register(model, files).await;
+        let body = json!({ "model": model, "version": version });
+        self.put(&format!("/api/v1/endpoints/{model}"), &body)
+            .await
+            .good();
     }
 
     /// An endpoint `flight-delay` that answers with a freshly trained version.

@@ -1,6 +1,7 @@
 //! The whole surface, asked in process: the router that a socket would lead to, on real stores.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod answers;
 mod controller;
 mod coverage;
 mod house;
