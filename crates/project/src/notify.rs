@@ -26,7 +26,7 @@ pub struct Webhook {
 
 fn default_events() -> Vec<EventPattern> {
     vec![
-        EventPattern("monitor.*".to_owned()),
+        EventPattern("alert.*".to_owned()),
         EventPattern("decision.*".to_owned()),
     ]
 }

@@ -271,7 +271,7 @@ fn triggers_wait_for_times_and_events() {
     assert_eq!(project.on[0].to_string(), "nightly");
     assert_eq!(project.on[0].budget.unwrap().per.span(), Span::seconds(604_800));
     assert_eq!(project.on[1].when, When::Event(Event::GitPush { branch: None }));
-    assert!(project.notify[0].events[0].matches("monitor.drift"));
+    assert!(project.notify[0].events[0].matches("alert.opened"));
     assert!(!project.notify[0].events[0].matches("monitoring"));
 }
 
