@@ -67,6 +67,8 @@ pub(crate) struct Inner {
     ticking: tokio::sync::Mutex<()>,
     /// Rows logged when a rollout was last judged.
     pub(crate) judged_at: parking_lot::Mutex<Option<(String, u64)>>,
+    /// What the next window of a number of rows waits for.
+    pub(crate) waiting: parking_lot::Mutex<Option<crate::watching::Waiting>>,
 }
 
 impl Controller {
@@ -79,6 +81,7 @@ impl Controller {
             file: RwLock::new(file.map(Arc::new)),
             ticking: tokio::sync::Mutex::default(),
             judged_at: parking_lot::Mutex::default(),
+            waiting: parking_lot::Mutex::default(),
         }))
     }
 

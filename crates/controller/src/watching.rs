@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use everloop_core::{Coded, EndpointName, Frame, Hash, ModelName, ProjectName, Timestamp};
 use everloop_db::params;
-use everloop_monitoring::{Reference, Span, WindowSource};
-use everloop_serving::{PredictionFilter, Serving};
+use everloop_monitoring::{Place, Reference, Span, WindowSource};
+use everloop_serving::{PredictionFilter, Serving, Stretch};
 use everloop_tables::Profile;
 
 use crate::advance::{PROFILE_TAG, number_of};
@@ -39,6 +39,17 @@ impl Controller {
             .await?;
         Ok(found.results.len())
     }
+}
+
+/// How far the next window of a number of rows was from being full when it was looked at last.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    after: Option<Place>,
+    rows: u64,
+    /// Rows that were sealed before that look.
+    sealed: u64,
+    /// Rows that were missing after it.
+    missing: u64,
 }
 
 /// Windows of one endpoint's live predictions.
@@ -98,6 +109,53 @@ impl WindowSource for LogWindows<'_> {
         }
         self.serving().flush().await.map_err(failed("prediction log"))?;
         self.first_sealed().await
+    }
+
+    async fn next_rows(
+        &self,
+        after: Option<&Place>,
+        rows: u64,
+    ) -> everloop_monitoring::Result<Option<(Place, Place)>> {
+        let (serving, project) = (self.serving(), self.project());
+        let log = failed("prediction log");
+        // In this order a row that is sealed meanwhile counts twice, not never.
+        let open = serving.log_stats().open_rows;
+        let sealed = serving.rows_sealed(project, self.endpoint).await.map_err(&log)?;
+        let too_early = {
+            let waiting = self.controller.0.waiting.lock();
+            waiting.as_ref().is_some_and(|last| {
+                last.after.as_ref() == after
+                    && last.rows == rows
+                    && open + sealed.saturating_sub(last.sealed) < last.missing
+            })
+        };
+        if too_early {
+            return Ok(None);
+        }
+        let before = after.map(|place| everloop_serving::Place {
+            event_time: place.at,
+            id: place.id.clone(),
+        });
+        let found = serving
+            .stretch(project, self.endpoint, before.as_ref(), rows)
+            .await
+            .map_err(&log)?;
+        let place = |place: everloop_serving::Place| Place {
+            at: place.event_time,
+            id: place.id,
+        };
+        match found {
+            Stretch::Whole { first, last } => Ok(Some((place(first), place(last)))),
+            Stretch::Short { missing } => {
+                *self.controller.0.waiting.lock() = Some(Waiting {
+                    after: after.cloned(),
+                    rows,
+                    sealed,
+                    missing,
+                });
+                Ok(None)
+            }
+        }
     }
 
     async fn rows(&self, span: Span) -> everloop_monitoring::Result<Frame> {

@@ -19,9 +19,6 @@ pub enum Error {
         /// What kind of failure it is.
         code: Code,
     },
-    /// Windows of a number of rows are not offered yet.
-    #[error("windows of a number of rows are not supported")]
-    RowWindows,
     /// A stored report does not read.
     #[error("stored monitor report is damaged")]
     Damaged(#[source] serde_json::Error),
@@ -46,7 +43,6 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::Source { code, .. } => *code,
-            Self::RowWindows => Code::Unsupported,
             Self::Damaged(_) => Code::DataLoss,
             Self::Stats(error) => error.code(),
             Self::Checks(error) => error.code(),
@@ -58,7 +54,6 @@ impl Coded for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::RowWindows => Some("give a span of time, such as \"window: 1d\"".to_owned()),
             Self::Db(error) => error.hint(),
             _ => None,
         }

@@ -14,8 +14,8 @@ use std::time::Duration;
 use crate::drift::{DriftSettings, drift};
 use crate::performance::performance;
 use crate::store::{Part, WindowResult, breaches_before, insert, judged};
-use crate::windows::{Span, closed_windows};
-use crate::{Error, Result, alerts};
+use crate::windows::{Place, Slice, Span, closed_windows};
+use crate::{Error, Result, alerts, cuts};
 
 /// What windows are compared with.
 #[derive(Debug, Clone)]
@@ -32,7 +32,11 @@ pub trait WindowSource: Send + Sync {
     /// The event time of the first prediction; none before it.
     async fn since(&self) -> Result<Option<Timestamp>>;
 
-    /// The live predictions of a window with their labels: the log's columns (`_score`, `_label`, ...) and features.
+    /// The first and the last of the next `rows` live predictions after `after`, in the order of event time and id;
+    /// none while there are fewer.
+    async fn next_rows(&self, after: Option<&Place>, rows: u64) -> Result<Option<(Place, Place)>>;
+
+    /// The live predictions of a span with their labels: the log's columns (`_score`, `_label`, ...) and features.
     async fn rows(&self, span: Span) -> Result<Frame>;
 
     /// What the inputs are compared with; none when the champion's training data is not known.
@@ -57,6 +61,9 @@ pub struct Monitoring {
 struct Watch<'a> {
     project: &'a ProjectName,
     endpoint: &'a EndpointName,
+    window: Window,
+    /// The event time of the first prediction.
+    since: Timestamp,
     now: Timestamp,
 }
 
@@ -81,79 +88,94 @@ impl Monitoring {
         source: &dyn WindowSource,
         now: Timestamp,
     ) -> Result<Evaluated> {
-        let Window::Time(length) = monitor.window else {
-            return Err(Error::RowWindows);
+        let Some(since) = source.since().await? else {
+            return Ok(Evaluated { results: Vec::new() });
         };
         let watch = Watch {
             project,
             endpoint,
+            window: monitor.window,
+            since,
             now,
         };
-        let Some(since) = source.since().await? else {
-            return Ok(Evaluated { results: Vec::new() });
-        };
+        if let Window::Rows(rows) = monitor.window {
+            self.cut(&watch, rows, source).await?;
+        }
         let mut results = Vec::new();
         if let Some(settings) = &monitor.drift {
-            let due = self
-                .due(&watch, Part::Drift, length.get(), since, Duration::ZERO)
-                .await?;
+            let due = self.due(&watch, Part::Drift, Duration::ZERO).await?;
             results.extend(self.drift_of(&watch, settings, &due, source).await?);
         }
         if let Some(suite) = quality {
-            for span in self
-                .due(&watch, Part::Quality, length.get(), since, Duration::ZERO)
-                .await?
-            {
-                results.extend(self.quality_of(&watch, suite, span, source).await?);
+            for slice in self.due(&watch, Part::Quality, Duration::ZERO).await? {
+                results.extend(self.quality_of(&watch, suite, &slice, source).await?);
             }
         }
         if let Some(settings) = &monitor.performance {
-            for span in self
-                .due(
-                    &watch,
-                    Part::Performance,
-                    length.get(),
-                    since,
-                    settings.delay.get(),
-                )
-                .await?
-            {
-                results.extend(self.performance_of(&watch, settings, span, source).await?);
+            let delay = settings.delay.get();
+            for slice in self.due(&watch, Part::Performance, delay).await? {
+                results.extend(self.performance_of(&watch, settings, &slice, source).await?);
             }
         }
-        results.sort_by_key(|result| (result.span, result.part.as_str()));
+        results.sort_by(|a, b| {
+            let key = |result: &WindowResult| (result.span, result.part.as_str());
+            key(a).cmp(&key(b)).then_with(|| a.first_id.cmp(&b.first_id))
+        });
         Ok(Evaluated { results })
     }
 
-    /// The closed windows of which `part` was not judged yet; the log's own lateness is `delay`.
-    async fn due(
-        &self,
-        watch: &Watch<'_>,
-        part: Part,
-        length: Duration,
-        since: Timestamp,
-        delay: Duration,
-    ) -> Result<Vec<Span>> {
+    /// Cuts every window of `rows` rows that the log holds by now.
+    async fn cut(&self, watch: &Watch<'_>, rows: u64, source: &dyn WindowSource) -> Result<()> {
         let (project, endpoint) = (watch.project.clone(), watch.endpoint.clone());
+        let mut before = self
+            .db
+            .read(move |tx| cuts::last(tx, &project, &endpoint))
+            .await?;
+        while let Some(next) = cuts::next(source, before.as_ref(), rows).await? {
+            let (project, endpoint, now) = (watch.project.clone(), watch.endpoint.clone(), watch.now);
+            let cut = self
+                .db
+                .write(move |tx| cuts::cut(tx, &project, &endpoint, &next, rows, now))
+                .await?;
+            before = Some(cut);
+        }
+        Ok(())
+    }
+
+    /// The closed windows of which `part` was not judged yet; `delay` after their end.
+    async fn due(&self, watch: &Watch<'_>, part: Part, delay: Duration) -> Result<Vec<Slice>> {
+        let (project, endpoint, since) = (watch.project.clone(), watch.endpoint.clone(), watch.since);
+        let length = match watch.window {
+            Window::Time(length) => length.get(),
+            Window::Rows(_) => {
+                // Only waiting for labels takes time; the rows themselves are there.
+                let until = match delay {
+                    Duration::ZERO => Timestamp(i64::MAX),
+                    delay => watch.now.minus(delay),
+                };
+                return self
+                    .db
+                    .read(move |tx| cuts::unjudged(tx, &project, &endpoint, part, until))
+                    .await;
+            }
+        };
         let closed = closed_windows(length, since, watch.now.minus(delay));
         if closed.is_empty() {
-            return Ok(closed);
+            return Ok(Vec::new());
         }
         let done = self
             .db
             .read(move |tx| judged(tx, &project, &endpoint, part, since))
             .await?;
-        Ok(closed
-            .into_iter()
-            .filter(|span| !done.contains(&span.start))
-            .collect())
+        let open = closed.into_iter().filter(|span| !done.contains(&span.start));
+        Ok(open.map(Slice::from).collect())
     }
 
     async fn drift_of(
         &self,
         watch: &Watch<'_>,
         settings: &Drift,
-        due: &[Span],
+        due: &[Slice],
         source: &dyn WindowSource,
     ) -> Result<Vec<WindowResult>> {
         let mut results = Vec::new();
@@ -171,8 +193,8 @@ impl Monitoring {
             columns: names(&settings.columns),
             ignore: names(&settings.ignore),
         };
-        for span in due {
-            let frame = source.rows(*span).await?;
+        for slice in due {
+            let frame = rows_of(slice, source).await?;
             let report = drift(&reference.profile, &frame, &how)?;
             let drifted: Vec<String> = report.drifted().into_iter().map(ToOwned::to_owned).collect();
             let words = format!(
@@ -188,7 +210,7 @@ impl Monitoring {
                 report: json!({ "reference": reference.words, "drifted": drifted, "figures": report }),
                 words,
             };
-            results.extend(self.keep(watch, *span, finding, settings.confirm).await?);
+            results.extend(self.keep(watch, slice, finding, settings.confirm).await?);
         }
         Ok(results)
     }
@@ -197,10 +219,10 @@ impl Monitoring {
         &self,
         watch: &Watch<'_>,
         settings: &Performance,
-        span: Span,
+        slice: &Slice,
         source: &dyn WindowSource,
     ) -> Result<Option<WindowResult>> {
-        let frame = source.rows(span).await?;
+        let frame = rows_of(slice, source).await?;
         let (truth, score) = labelled(&frame);
         let metric: Metric = settings.metric.name().parse().map_err(Error::Stats)?;
         let report = performance(
@@ -225,17 +247,17 @@ impl Monitoring {
             report: json!(report),
             words,
         };
-        self.keep(watch, span, finding, settings.confirm).await
+        self.keep(watch, slice, finding, settings.confirm).await
     }
 
     async fn quality_of(
         &self,
         watch: &Watch<'_>,
         suite: &Suite,
-        span: Span,
+        slice: &Slice,
         source: &dyn WindowSource,
     ) -> Result<Option<WindowResult>> {
-        let frame = source.rows(span).await?;
+        let frame = rows_of(slice, source).await?;
         if frame.rows() == 0 {
             return Ok(None);
         }
@@ -249,23 +271,33 @@ impl Monitoring {
             words: failures.join("; "),
             report: json!(report),
         };
-        self.keep(watch, span, finding, Confirm::AT_ONCE).await
+        self.keep(watch, slice, finding, Confirm::AT_ONCE).await
     }
 
     /// Stores a finding with its events and alert, unless someone else did.
     async fn keep(
         &self,
         watch: &Watch<'_>,
-        span: Span,
+        slice: &Slice,
         finding: Finding,
         confirm: Confirm,
     ) -> Result<Option<WindowResult>> {
         let (project, endpoint, now) = (watch.project.clone(), watch.endpoint.clone(), watch.now);
         let persistence = Persistence::new(confirm.k as usize, confirm.n as usize)?;
+        let slice = slice.clone();
         self.db
-            .write(move |tx| keep(tx, &project, &endpoint, now, span, &finding, persistence))
+            .write(move |tx| keep(tx, &project, &endpoint, now, &slice, &finding, persistence))
             .await
     }
+}
+
+/// The rows of a window.
+async fn rows_of(slice: &Slice, source: &dyn WindowSource) -> Result<Frame> {
+    let frame = source.rows(slice.span).await?;
+    Ok(match &slice.ends {
+        Some((first, last)) => cuts::trimmed(&frame, first, last),
+        None => frame,
+    })
 }
 
 /// What one part of one window showed.
@@ -282,15 +314,17 @@ fn keep(
     project: &ProjectName,
     endpoint: &EndpointName,
     now: Timestamp,
-    span: Span,
+    slice: &Slice,
     finding: &Finding,
     persistence: Persistence,
 ) -> Result<Option<WindowResult>> {
-    let mut history = breaches_before(tx, project, endpoint, finding.part, span.start, persistence.n())?;
+    let (span, start) = (slice.span, (slice.span.start, slice.first_id()));
+    let mut history = breaches_before(tx, project, endpoint, finding.part, start, persistence.n())?;
     history.push(finding.breached);
     let confirmed = persistence.holds(&history);
     let result = WindowResult {
         span,
+        first_id: slice.first_id().to_owned(),
         part: finding.part,
         rows: finding.rows,
         breached: finding.breached,
@@ -314,15 +348,7 @@ fn keep(
     };
     everloop_ledger::append(tx, now, event("monitor.window"))?;
     if confirmed {
-        alerts::open(
-            tx,
-            project,
-            endpoint,
-            finding.part,
-            span.start,
-            now,
-            &finding.words,
-        )?;
+        alerts::open(tx, project, endpoint, finding.part, start, now, &finding.words)?;
         let kind = match finding.part {
             Part::Drift => "monitor.drift",
             Part::Performance => "monitor.performance",

@@ -1,6 +1,6 @@
 //! Windows, drift, performance and alerts.
 //!
-//! A window is a span of event time. When it has closed, its inputs are compared with the training profile; when its
+//! A window is a span of event time or a number of predictions in the order of their event times. When it has closed, its inputs are compared with the training profile; when its
 //! labels have had their time, its performance is measured. Each part of a window is judged once, whoever gets to it
 //! first, and a breach becomes an alert when enough of the last windows show it. The judgements themselves ([`drift`],
 //! [`performance`]) are pure.
@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod alerts;
+mod cuts;
 mod drift;
 mod error;
 mod evaluate;
@@ -21,4 +22,4 @@ pub use error::{Error, Result};
 pub use evaluate::{Evaluated, Monitoring, Reference, WindowSource};
 pub use performance::{PerformanceReport, performance};
 pub use store::{MIGRATIONS, Part, WindowResult, results};
-pub use windows::{Span, closed_windows};
+pub use windows::{Place, Span, closed_windows};

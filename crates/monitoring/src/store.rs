@@ -8,12 +8,20 @@ use crate::windows::Span;
 use crate::{Error, Result};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    component: "monitoring",
-    number: 1,
-    name: "monitoring",
-    sql: include_str!("../migrations/0001_monitoring.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        component: "monitoring",
+        number: 1,
+        name: "monitoring",
+        sql: include_str!("../migrations/0001_monitoring.sql"),
+    },
+    Migration {
+        component: "monitoring",
+        number: 2,
+        name: "windows by count",
+        sql: include_str!("../migrations/0002_windows_by_count.sql"),
+    },
+];
 
 /// What is judged of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +58,8 @@ impl Part {
 pub struct WindowResult {
     /// The window.
     pub span: Span,
+    /// The id of its first prediction, of a window of a number of rows; empty for windows of time.
+    pub first_id: String,
     /// What was judged.
     pub part: Part,
     /// Rows of the window.
@@ -72,13 +82,14 @@ pub(crate) fn insert(
     result: &WindowResult,
 ) -> Result<bool> {
     let made = tx.execute(
-        "INSERT INTO monitor_windows (project, endpoint, start_at, end_at, part, rows_count, breached, confirmed, \
-         report, evaluated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
-         ON CONFLICT (project, endpoint, part, start_at) DO NOTHING",
+        "INSERT INTO monitor_windows (project, endpoint, start_at, start_id, end_at, part, rows_count, breached, \
+         confirmed, report, evaluated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+         ON CONFLICT (project, endpoint, part, start_at, start_id) DO NOTHING",
         &params![
             project.as_str(),
             endpoint.as_str(),
             result.span.start,
+            result.first_id.as_str(),
             result.span.end,
             result.part.as_str(),
             result.rows,
@@ -91,7 +102,7 @@ pub(crate) fn insert(
     Ok(made > 0)
 }
 
-/// The starts of the windows of which `part` was judged, from `since` on.
+/// The starts of the windows of time of which `part` was judged, from `since` on.
 pub(crate) fn judged(
     tx: &mut Tx<'_>,
     project: &ProjectName,
@@ -100,25 +111,34 @@ pub(crate) fn judged(
     since: Timestamp,
 ) -> Result<Vec<Timestamp>> {
     let rows = tx.query(
-        "SELECT start_at FROM monitor_windows WHERE project = ?1 AND endpoint = ?2 AND part = ?3 AND end_at > ?4",
+        "SELECT start_at FROM monitor_windows WHERE project = ?1 AND endpoint = ?2 AND part = ?3 AND end_at > ?4 \
+         AND start_id = ''",
         &params![project.as_str(), endpoint.as_str(), part.as_str(), since],
     )?;
     rows.iter().map(|row| Ok(row.get("start_at")?)).collect()
 }
 
-/// Whether the last windows before `start` breached, oldest first, at most `count`.
+/// Whether the last windows before the one that starts at `start` with `first_id` breached, oldest first, at most
+/// `count`.
 pub(crate) fn breaches_before(
     tx: &mut Tx<'_>,
     project: &ProjectName,
     endpoint: &EndpointName,
     part: Part,
-    start: Timestamp,
+    (start, first_id): (Timestamp, &str),
     count: usize,
 ) -> Result<Vec<bool>> {
     let rows = tx.query(
-        "SELECT breached FROM monitor_windows WHERE project = ?1 AND endpoint = ?2 AND part = ?3 AND start_at < ?4 \
-         ORDER BY start_at DESC LIMIT ?5",
-        &params![project.as_str(), endpoint.as_str(), part.as_str(), start, count],
+        "SELECT breached FROM monitor_windows WHERE project = ?1 AND endpoint = ?2 AND part = ?3 \
+         AND (start_at, start_id) < (?4, ?5) ORDER BY start_at DESC, start_id DESC LIMIT ?6",
+        &params![
+            project.as_str(),
+            endpoint.as_str(),
+            part.as_str(),
+            start,
+            first_id,
+            count
+        ],
     )?;
     rows.iter().rev().map(|row| Ok(row.get("breached")?)).collect()
 }
@@ -136,7 +156,7 @@ pub fn results(
 ) -> Result<Vec<WindowResult>> {
     let rows = tx.query(
         "SELECT * FROM monitor_windows WHERE project = ?1 AND endpoint = ?2 AND (?3 IS NULL OR part = ?3) \
-         ORDER BY start_at DESC, part LIMIT ?4",
+         ORDER BY start_at DESC, start_id DESC, part LIMIT ?4",
         &params![project.as_str(), endpoint.as_str(), part.map(Part::as_str), limit],
     )?;
     rows.iter().map(read).collect()
@@ -150,6 +170,7 @@ fn read(row: &Row) -> Result<WindowResult> {
             start: row.get("start_at")?,
             end: row.get("end_at")?,
         },
+        first_id: row.get("start_id")?,
         part: Part::parse(&part).unwrap_or(Part::Drift),
         rows: row.get("rows_count")?,
         breached: row.get("breached")?,

@@ -1,4 +1,4 @@
-//! Windows of event time, aligned so that every server cuts the same ones.
+//! Windows of event time, aligned so that every server cuts the same ones, and what a window is to those who judge it.
 
 use everloop_core::Timestamp;
 use std::time::Duration;
@@ -10,6 +10,43 @@ pub struct Span {
     pub start: Timestamp,
     /// The first moment after it.
     pub end: Timestamp,
+}
+
+/// A prediction's place in the order of windows of a number of rows: by event time, then by id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Its event time.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: String,
+}
+
+impl Place {
+    pub(crate) fn key(&self) -> (Timestamp, &str) {
+        (self.at, &self.id)
+    }
+}
+
+/// A window to be judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slice {
+    /// The event times it lies in.
+    pub(crate) span: Span,
+    /// Of a window of a number of rows, its first and last prediction.
+    pub(crate) ends: Option<(Place, Place)>,
+}
+
+impl Slice {
+    /// The id that tells windows apart which start in the same millisecond; empty for windows of time.
+    pub(crate) fn first_id(&self) -> &str {
+        self.ends.as_ref().map_or("", |(first, _)| &first.id)
+    }
+}
+
+impl From<Span> for Slice {
+    fn from(span: Span) -> Self {
+        Self { span, ends: None }
+    }
 }
 
 /// 1970-01-05 was a Monday: windows of a week start on Mondays, shorter ones at midnight, all in UTC.

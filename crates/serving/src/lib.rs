@@ -17,6 +17,7 @@ mod rollouts;
 mod routing;
 mod store;
 mod table;
+mod stretch;
 mod verdict;
 mod wal;
 
@@ -30,4 +31,5 @@ pub use routing::{LiveEndpoint, ModelSource, Serving, ServingOptions};
 pub use store::{
     Endpoint, MIGRATIONS, Mode, Route, create_endpoint, endpoint, endpoints, live_objects, set_routes,
 };
+pub use stretch::{Place, Stretch};
 pub use verdict::{ArmFacts, Verdict, judge};

@@ -236,7 +236,7 @@ impl Serving {
         })
     }
 
-    async fn segments(
+    pub(crate) async fn segments(
         &self,
         project: &ProjectName,
         endpoint: &EndpointName,
