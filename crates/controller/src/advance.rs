@@ -73,6 +73,10 @@ impl Controller {
 
     /// Checks the data and starts the pipeline.
     async fn begin(&self, retraining: &Retraining) -> Result<bool> {
+        // Both would write the same files.
+        if self.triggered_run().await?.is_some() {
+            return Ok(false);
+        }
         let file = self.need_file()?;
         if let Some((subject, failures)) = self.bad_data(&file).await? {
             let words = format!("{subject} failed its checks: {}", failures.join("; "));
@@ -427,7 +431,7 @@ fn is_lost_race(error: &Error) -> bool {
 }
 
 /// Whether trying again later may help.
-fn is_passing(error: &Error) -> bool {
+pub(crate) fn is_passing(error: &Error) -> bool {
     use everloop_core::{Code, Coded};
     matches!(
         error.code(),
@@ -435,7 +439,7 @@ fn is_passing(error: &Error) -> bool {
     )
 }
 
-fn everloop_words(error: &Error) -> String {
+pub(crate) fn everloop_words(error: &Error) -> String {
     use everloop_core::Coded;
     match error.hint() {
         Some(hint) => format!("{error} ({hint})"),

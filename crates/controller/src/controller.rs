@@ -1,13 +1,13 @@
 //! The controller: one tick takes every step that is due.
 
-use everloop_core::{Actor, Clock, Ids, ProjectName, Timestamp};
+use everloop_core::{Actor, Clock, Ids, PipelineRunId, ProjectName, Timestamp};
 use everloop_datasets::Datasets;
 use everloop_db::{Db, Tx, params};
 use everloop_ledger::{Event, Filter};
 use everloop_monitoring::Monitoring;
 use everloop_objects::Objects;
 use everloop_pipelines::Pipelines;
-use everloop_project::{Start, Trigger, When};
+use everloop_project::When;
 use everloop_registry::Registry;
 use everloop_serving::Serving;
 use everloop_tables::Tables;
@@ -17,17 +17,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use crate::decisions::{Draft, record};
-use crate::retrainings::{self, Retraining, State};
-use crate::triggers::{held_back, matches};
+use crate::firing::fire;
+use crate::retrainings::{self, Retraining};
+use crate::triggers::{key_of, matches};
 use crate::{Error, ProjectFile, Result};
 
 /// The consumer's name in the ledger.
 const CONSUMER: &str = "controller";
 /// Events looked at together.
 const BATCH: usize = 500;
-/// Firings that cool-downs and budgets look back on.
-const FIRINGS: usize = 1_000;
 /// Without any event the clock is looked at this often, for schedules and rollouts.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 
@@ -156,6 +154,7 @@ impl Controller {
         steps += self.fire_schedules().await?;
         steps += self.watch().await?;
         steps += self.advance_all().await?;
+        steps += self.advance_runs().await?;
         Ok(steps)
     }
 
@@ -169,10 +168,18 @@ impl Controller {
             if self.tick().await? > 0 {
                 continue;
             }
-            let Some(run) = self.training_run().await? else {
+            let Some(run) = self.running().await? else {
                 return Ok(());
             };
             self.0.parts.pipelines.wait(&self.0.project, &run).await?;
+        }
+    }
+
+    /// A pipeline run that something waits for.
+    async fn running(&self) -> Result<Option<PipelineRunId>> {
+        match self.training_run().await? {
+            Some(run) => Ok(Some(run)),
+            None => self.triggered_run().await,
         }
     }
 
@@ -262,7 +269,7 @@ impl Controller {
                 let When::Schedule(schedule) = &trigger.when else {
                     continue;
                 };
-                let name = trigger.to_string();
+                let name = key_of(trigger);
                 let expression = format!("{} {}", schedule.cron, schedule.timezone);
                 let next_after = |at| {
                     schedule
@@ -298,83 +305,6 @@ impl Controller {
 /// The ledger knows consumers by name; each project's loop is its own.
 fn consumer(project: &ProjectName) -> String {
     format!("{CONSUMER}:{project}")
-}
-
-/// Fires a trigger, or records why it does not.
-fn fire(
-    tx: &mut Tx<'_>,
-    ids: &Ids,
-    now: Timestamp,
-    project: &ProjectName,
-    trigger: &Trigger,
-    reason: &Value,
-) -> Result<()> {
-    if trigger.action != Start::Retrain {
-        return Ok(());
-    }
-    let name = trigger.to_string();
-    let held = match held_back(trigger, &firings(tx, project, &name)?, now) {
-        Some(words) => Some(words),
-        None => retrainings::open(tx, project)?
-            .first()
-            .map(|open| format!("retraining {} is under way ({})", open.id, open.state.as_str())),
-    };
-    let actor = Controller::me();
-    let fires = held.is_none();
-    let words = held.unwrap_or_else(|| "the loop goes round".to_owned());
-    let draft = Draft {
-        kind: "trigger",
-        subject: format!("trigger:{name}"),
-        outcome: if fires { "fired" } else { "held_back" },
-        words: format!("{name}: {words}"),
-        evidence: reason.clone(),
-    };
-    record(tx, ids, now, project, &actor, &draft)?;
-    if fires {
-        tx.execute(
-            "INSERT INTO trigger_firings (project, trigger_name, at) VALUES (?1, ?2, ?3) \
-             ON CONFLICT (project, trigger_name, at) DO NOTHING",
-            &params![project.as_str(), name.as_str(), now],
-        )?;
-        queue(tx, ids, now, project, &actor, &name, reason)?;
-    }
-    Ok(())
-}
-
-/// Starts a retraining.
-pub(crate) fn queue(
-    tx: &mut Tx<'_>,
-    ids: &Ids,
-    now: Timestamp,
-    project: &ProjectName,
-    actor: &Actor,
-    trigger: &str,
-    reason: &Value,
-) -> Result<Retraining> {
-    let new = Retraining {
-        id: ids.trigger(now).as_str().to_owned(),
-        state: State::Queued,
-        trigger: trigger.to_owned(),
-        reason: reason.clone(),
-        actor: actor.to_string(),
-        pipeline_run: None,
-        version: None,
-        rollout: None,
-        outcome: None,
-        words: None,
-        started_at: now,
-        finished_at: None,
-    };
-    retrainings::insert(tx, now, project, actor, &new)?;
-    Ok(new)
-}
-
-fn firings(tx: &mut Tx<'_>, project: &ProjectName, name: &str) -> Result<Vec<Timestamp>> {
-    let rows = tx.query(
-        "SELECT at FROM trigger_firings WHERE project = ?1 AND trigger_name = ?2 ORDER BY at DESC LIMIT ?3",
-        &params![project.as_str(), name, FIRINGS],
-    )?;
-    rows.iter().map(|row| Ok(row.get("at")?)).collect()
 }
 
 /// When the schedule is due; none when it is new or was changed.

@@ -48,6 +48,12 @@ pub enum Error {
         /// What is wrong with them.
         problem: String,
     },
+    /// What was told of a repository is no push.
+    #[error("that is no push: {problem}")]
+    Push {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Nothing of this name.
     #[error("nothing is called \"{subject}\"")]
     Unknown {
@@ -141,7 +147,7 @@ macro_rules! inner {
 impl Coded for Error {
     fn code(&self) -> Code {
         inner!(self, code,
-            Error::Project { .. } | Error::TestRows { .. } => Code::InvalidArgument,
+            Error::Project { .. } | Error::TestRows { .. } | Error::Push { .. } => Code::InvalidArgument,
             Error::NoModel { .. } | Error::Busy { .. } | Error::OutChanged { .. } => Code::FailedPrecondition,
             Error::NoVersion { .. } | Error::Unknown { .. } => Code::NotFound,
             Error::Damaged { .. } => Code::DataLoss,
@@ -155,6 +161,7 @@ impl Coded for Error {
             Error::NoModel { .. }
             | Error::Busy { .. }
             | Error::TestRows { .. }
+            | Error::Push { .. }
             | Error::NoVersion { .. }
             | Error::Unknown { .. }
             | Error::Damaged { .. }
@@ -172,6 +179,7 @@ impl Coded for Error {
             Error::TestRows { .. } => Some(TEST_ROWS.to_owned()),
             Error::Unknown { .. } => Some(SUBJECTS.to_owned()),
             Error::OutChanged { .. } => Some(OUT_CHANGED.to_owned()),
+            Error::Push { .. } => Some("name a branch and the full ids of its commits".to_owned()),
             Error::Io { source, .. } => Code::cure_of_io(source),
             Error::Damaged { .. } => None,
         )

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::advance::{champion_alias, champion_in, number_of};
-use crate::controller::queue;
 use crate::decisions::{Draft, record};
+use crate::firing::queue;
 use crate::retrainings::{self, Retraining, State};
 use crate::{Controller, Error, Result};
 

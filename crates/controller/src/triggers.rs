@@ -2,8 +2,20 @@
 
 use everloop_core::Timestamp;
 use everloop_ledger::Event as LedgerEvent;
-use everloop_project::{Event, Trigger, When};
+use everloop_project::{Event, Start, Trigger, When};
 use serde_json::Value;
+
+/// What a trigger is called in decisions, and what its cool-down and budget are counted under: two that wait for the
+/// same thing and start different ones are two.
+pub(crate) fn key_of(trigger: &Trigger) -> String {
+    let what = match trigger.action {
+        _ if trigger.name.is_some() => return trigger.to_string(),
+        Start::Retrain => return trigger.to_string(),
+        Start::Run => "run",
+        Start::Notify => "notify",
+    };
+    format!("{trigger} ({what})")
+}
 
 /// Whether `trigger` waits for `event`.
 ///
@@ -89,6 +101,23 @@ mod tests {
             &trigger(json!({ "event": "monitor.drift", "do": "retrain" })),
             &event("monitor.drift", json!({}))
         ));
+    }
+
+    #[test]
+    fn triggers_of_one_event_are_told_apart_by_what_they_start() {
+        let named = |json: Value| key_of(&trigger(json));
+        assert_eq!(
+            named(json!({ "event": "monitor.drift", "do": "retrain" })),
+            "monitor.drift"
+        );
+        assert_eq!(
+            named(json!({ "event": "monitor.drift", "do": "notify" })),
+            "monitor.drift (notify)"
+        );
+        assert_eq!(
+            named(json!({ "event": "monitor.drift", "do": "run", "name": "mine" })),
+            "mine"
+        );
     }
 
     #[test]
