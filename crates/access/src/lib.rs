@@ -12,6 +12,6 @@ mod principal;
 mod tokens;
 
 pub use error::{Error, Result};
-pub use permission::{Action, Permission, Resource, Role};
+pub use permission::{Action, Permission, Resource, Role, Signer};
 pub use principal::Principal;
 pub use tokens::{MIGRATIONS, NewToken, Secret, Token, TokenScope, Tokens};

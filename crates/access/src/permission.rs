@@ -52,6 +52,13 @@ pub enum Action {
     Admin,
 }
 
+/// Who signs requests with a secret that both sides know, instead of presenting a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Signer {
+    /// The place where the project's repository lives: GitHub, GitLab, Gitea.
+    Git,
+}
+
 /// What a route needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
@@ -59,6 +66,9 @@ pub enum Permission {
     Public,
     /// The action on the resource.
     Needs(Resource, Action),
+    /// The signature of this body by this signer. No role holds it: a token opens nothing here, and a signature
+    /// nothing else.
+    Signed(Signer),
 }
 
 impl Permission {
@@ -119,8 +129,10 @@ impl Role {
     /// Whether this role holds `permission`.
     #[must_use]
     pub fn may(self, permission: Permission) -> bool {
-        let Permission::Needs(resource, action) = permission else {
-            return true;
+        let (resource, action) = match permission {
+            Permission::Public => return true,
+            Permission::Signed(_) => return false,
+            Permission::Needs(resource, action) => (resource, action),
         };
         match self {
             Self::Admin => true,
@@ -196,6 +208,7 @@ impl fmt::Display for Permission {
     /// `write endpoint`, as in "may not write endpoint".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Signed(Signer::Git) => f.write_str("send what only a git host signs"),
             Self::Public => f.write_str("look"),
             Self::Needs(resource, action) => {
                 let action = format!("{action:?}").to_lowercase();
@@ -229,6 +242,13 @@ mod tests {
                 role == Role::Admin,
                 "{role}"
             );
+        }
+    }
+
+    #[test]
+    fn no_role_stands_in_for_a_signature() {
+        for role in Role::ALL {
+            assert!(!role.may(Permission::Signed(Signer::Git)), "{role}");
         }
     }
 

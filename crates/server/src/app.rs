@@ -16,16 +16,18 @@ use everloop_runtime::{Limits, Model};
 use everloop_serving::{ModelSource, Serving, ServingOptions};
 use everloop_tables::{Tables, TablesOptions};
 use everloop_tracking::Tracking;
+use everloop_webhooks::{Allow, Egress, Outbox, UnknownAllowance, hooks_of};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::ledger::VerificationBody;
-use crate::figures::{Figures, Lags};
+use crate::figures::{Figures, Waiting};
 use crate::project_file::ProjectFile;
-use crate::{ApiError, ApiResult, Metrics, RegisteredModels};
+use crate::{ApiError, ApiResult, GIT_SECRET_VARIABLE, Metrics, RegisteredModels};
 
 /// How requests are let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub struct AppOptions {
     pub db: Option<DbUrl>,
     /// The object store; none means a folder in `home`.
     pub store: Option<StoreUrl>,
-    /// Variables that object stores read their credentials from.
+    /// Variables that credentials are read from: those of object stores, the secrets of webhooks.
     pub environment: Vec<(String, String)>,
     /// How requests are let in.
     pub mode: Mode,
@@ -90,10 +92,13 @@ struct Inner {
     serving: Serving,
     monitoring: Monitoring,
     controller: Controller,
+    outbox: Outbox,
+    /// Counts how often the project file was read.
+    readings: watch::Sender<u64>,
     reports: Reports,
     anchors: AnchorFile,
     metrics: Metrics,
-    lags: Lags,
+    waiting: Waiting,
     url: OnceLock<String>,
     description: OnceLock<serde_json::Value>,
     stop: CancellationToken,
@@ -132,6 +137,9 @@ pub enum OpenError {
     /// The prediction log can't be opened.
     #[error(transparent)]
     Serving(#[from] everloop_serving::Error),
+    /// What webhooks may reach is not what we know.
+    #[error(transparent)]
+    Webhooks(#[from] UnknownAllowance),
 }
 
 impl Coded for OpenError {
@@ -142,12 +150,13 @@ impl Coded for OpenError {
             Self::Objects(error) => error.code(),
             Self::Tables(error) => error.code(),
             Self::Serving(error) => error.code(),
+            Self::Webhooks(_) => Code::InvalidArgument,
         }
     }
 
     fn location(&self) -> Option<String> {
         match self {
-            Self::Home { .. } => None,
+            Self::Home { .. } | Self::Webhooks(_) => None,
             Self::Db(error) => error.location(),
             Self::Objects(error) => error.location(),
             Self::Tables(error) => error.location(),
@@ -162,6 +171,7 @@ impl Coded for OpenError {
             Self::Objects(error) => error.hint(),
             Self::Tables(error) => error.hint(),
             Self::Serving(error) => error.hint(),
+            Self::Webhooks(_) => Some("give http, private, or both with a comma between them".to_owned()),
         }
     }
 }
@@ -179,6 +189,7 @@ pub fn migrations() -> Vec<Migration> {
         everloop_pipelines::MIGRATIONS,
         everloop_serving::MIGRATIONS,
         everloop_monitoring::MIGRATIONS,
+        everloop_webhooks::MIGRATIONS,
         everloop_controller::MIGRATIONS,
     ]
     .concat()
@@ -190,6 +201,7 @@ impl App {
     /// # Errors
     /// When a store can't be opened, or a newer program wrote it.
     pub async fn open(options: AppOptions, project: ProjectName) -> Result<Self, OpenError> {
+        let egress = Egress::new(options.webhooks_allow.parse::<Allow>()?);
         make_home(&options.home)?;
         let url = options
             .db
@@ -203,7 +215,7 @@ impl App {
         let store_options = Options::new(options.ids.clone()).with_env(options.environment.iter().cloned());
         let objects = Objects::open(&store, &store_options).await?;
         let tables = open_tables(&options, &objects)?;
-        Self::build(options, project, db, objects, tables).await
+        Self::build(options, project, db, objects, tables, egress).await
     }
 
     /// The capabilities on open stores.
@@ -213,6 +225,7 @@ impl App {
         db: Db,
         objects: Objects,
         tables: Tables,
+        egress: Egress,
     ) -> Result<Self, OpenError> {
         let (clock, ids) = (options.clock.clone(), options.ids.clone());
         let tracking = Tracking {
@@ -265,13 +278,15 @@ impl App {
             file: ProjectFile::new(&options.root),
             tokens: Tokens::new(db.clone(), clock.clone(), project.clone()),
             controller: Controller::new(parts, project.clone(), loop_file),
+            outbox: Outbox::new(db.clone(), clock, project.clone(), egress),
+            readings: watch::Sender::default(),
             pipelines,
             url: OnceLock::new(),
             monitoring,
             reports: Reports::new(db.clone()),
             anchors: AnchorFile::new(options.home.join("ledger.anchors")),
             metrics: Metrics::default(),
-            lags: Lags::default(),
+            waiting: Waiting::default(),
             description: OnceLock::new(),
             stop: CancellationToken::new(),
             options,
@@ -298,7 +313,8 @@ impl App {
         let figures = Figures {
             db: self.0.db.clone(),
             serving: self.0.serving.clone(),
-            lags: Arc::clone(&self.0.lags),
+            outbox: self.0.outbox.clone(),
+            waiting: Arc::clone(&self.0.waiting),
         };
         self.0
             .metrics
@@ -363,7 +379,31 @@ impl App {
         &self.0.controller
     }
 
-    /// Reads the project's file again and registers the datasets it names.
+    /// The messages to webhooks.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    /// Rings when the project file was read again.
+    pub(crate) fn readings(&self) -> watch::Receiver<u64> {
+        self.0.readings.subscribe()
+    }
+
+    /// The secret that git hosts sign their messages with.
+    pub(crate) fn git_secret(&self) -> Option<&str> {
+        self.variable(GIT_SECRET_VARIABLE)
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        let environment = &self.0.options.environment;
+        let found = environment.iter().find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Reads the project's file again: registers the datasets it names, and tells the webhooks it lists from now on.
     ///
     /// # Errors
     /// When the file or a suite it names is not valid; the loop goes on with the last one that was.
@@ -380,7 +420,12 @@ impl App {
             };
             self.datasets().register(project, actor, name, &spec).await?;
         }
+        let hooks = hooks_of(&file.project.notify, &|name| {
+            self.variable(name).map(ToOwned::to_owned)
+        });
+        self.0.outbox.set_hooks(hooks).await?;
         self.0.controller.set_file(file);
+        self.0.readings.send_modify(|readings| *readings += 1);
         Ok(())
     }
 
@@ -509,13 +554,18 @@ impl App {
         Ok(self.db().read(one).await?)
     }
 
-    /// Reads how far the ledger's consumers are behind, for the next scrape.
+    /// Reads what waits (how far the ledger's consumers are behind, messages to webhooks), for the next scrape.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn read_lags(&self) -> ApiResult<()> {
+    pub(crate) async fn read_waiting(&self) -> ApiResult<()> {
         let lags = self.db().read(everloop_ledger::lags).await?;
-        *self.0.lags.lock().unwrap_or_else(PoisonError::into_inner) = lags;
+        let project = self.0.project.clone();
+        let messages = self
+            .db()
+            .read(move |tx| everloop_webhooks::counts(tx, &project, None))
+            .await?;
+        *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = (lags, messages);
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! What runs beside the requests, with an owner that stops it and waits.
 
-use std::path::Path;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -8,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 use everloop_core::{Actor, DatasetName};
 use everloop_datasets::{Dataset, Watch, Watcher};
 use everloop_pipelines::Worker;
+use std::collections::BTreeSet;
 
-use crate::{App, stages};
+use crate::{ApiResult, App, stages};
 
 /// How often the heads of the ledger's chains are written outside the database.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
@@ -37,7 +37,8 @@ impl Background {
 }
 
 impl App {
-    /// Starts the loops: serving's tables and log, the worker for pipeline runs, the ledger's anchors. Call it inside a
+    /// Starts the loops: serving's tables and log, the worker for pipeline runs, the ledger's anchors, the loop itself,
+    /// the messages to webhooks, the watch over files. Call it inside a
     /// runtime, after [`listening_at`](Self::listening_at) when stages shall find the server.
     #[must_use]
     pub fn start(&self) -> Background {
@@ -55,6 +56,8 @@ impl App {
         tasks.spawn(async move { write_anchors(&app, &told).await });
         let (controller, told) = (self.loop_of_project().clone(), stop.clone());
         tasks.spawn(async move { controller.run(told).await });
+        let (outbox, told) = (self.outbox().clone(), stop.clone());
+        tasks.spawn(async move { outbox.run(told).await });
         let (app, told) = (self.clone(), stop.clone());
         tasks.spawn(async move { watch_datasets(&app, &told).await });
         background
@@ -79,62 +82,91 @@ async fn write_anchors(app: &App, stop: &CancellationToken) {
     }
 }
 
-/// Takes a snapshot of a watched dataset when its files have changed.
+/// Takes a snapshot of a watched dataset when its files have changed. Which datasets are watched, the project file says;
+/// when it was read again, so are they.
 async fn watch_datasets(app: &App, stop: &CancellationToken) {
-    let project = app.default_project();
-    let Some(file) = app.loop_of_project().file() else {
-        return;
-    };
-    let Ok(root) = app.root(project) else { return };
-    let datasets = match app.datasets().list(project).await {
-        Ok(datasets) => datasets,
-        Err(error) => {
-            tracing::error!(%error, "datasets are not watched");
-            return;
-        }
-    };
-    let is_watched =
-        |dataset: &Dataset| dataset.spec.watch && file.project.datasets.contains_key(&dataset.name);
-    let known: Vec<DatasetName> = datasets
-        .iter()
-        .filter(|dataset| is_watched(dataset) && dataset.latest.is_some())
-        .map(|dataset| dataset.name.clone())
-        .collect();
-    let watched: Vec<Watch> = datasets
-        .into_iter()
-        .filter(is_watched)
-        .map(|dataset| Watch {
-            name: dataset.name,
-            spec: dataset.spec,
-        })
-        .collect();
-    if watched.is_empty() {
-        return;
-    }
-    let mut watcher = match Watcher::start(&root, &watched) {
-        Ok(watcher) => watcher,
-        Err(error) => {
-            tracing::error!(%error, "datasets are not watched");
-            return;
-        }
-    };
-    // What arrived while nobody watched: the same files again make no version.
-    for name in &known {
-        take_snapshot(app, name, &root).await;
-    }
+    let mut readings = app.readings();
+    let mut before: Option<BTreeSet<DatasetName>> = None;
     loop {
-        let changed = tokio::select! {
-            () = stop.cancelled() => return,
-            changed = watcher.changed() => changed,
+        readings.mark_unchanged();
+        let datasets = match watched(app).await {
+            Ok(datasets) => datasets,
+            Err(error) => {
+                tracing::error!(problem = error.public_message(), "datasets are not watched");
+                Vec::new()
+            }
         };
-        let Some(name) = changed else { return };
-        take_snapshot(app, &name, &root).await;
+        let mut watcher = start_watch(app, &datasets);
+        // What arrived while nobody watched, which makes no version when the files are the same: at the start of the
+        // datasets that have versions, later of those that the file names anew.
+        for dataset in &datasets {
+            let is_missed = match &before {
+                None => dataset.latest.is_some(),
+                Some(before) => !before.contains(&dataset.name),
+            };
+            if is_missed {
+                snapshot(app, &dataset.name).await;
+            }
+        }
+        before = Some(datasets.into_iter().map(|dataset| dataset.name).collect());
+        loop {
+            let changed = tokio::select! {
+                () = stop.cancelled() => return,
+                read = readings.changed() => match read {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                Some(changed) = next_change(&mut watcher) => changed,
+            };
+            snapshot(app, &changed).await;
+        }
     }
 }
 
-async fn take_snapshot(app: &App, name: &DatasetName, root: &Path) {
-    let (project, me) = (app.default_project(), Actor::system("watcher"));
-    if let Err(error) = app.datasets().snapshot(project, &me, name, root).await {
+/// The datasets that the project file says to watch.
+async fn watched(app: &App) -> ApiResult<Vec<Dataset>> {
+    let Some(file) = app.loop_of_project().file() else {
+        return Ok(Vec::new());
+    };
+    let mut datasets = app.datasets().list(app.default_project()).await?;
+    datasets.retain(|dataset| dataset.spec.watch && file.project.datasets.contains_key(&dataset.name));
+    Ok(datasets)
+}
+
+fn start_watch(app: &App, datasets: &[Dataset]) -> Option<Watcher> {
+    if datasets.is_empty() {
+        return None;
+    }
+    let root = app.root(app.default_project()).ok()?;
+    let watched: Vec<Watch> = datasets
+        .iter()
+        .map(|dataset| Watch {
+            name: dataset.name.clone(),
+            spec: dataset.spec.clone(),
+        })
+        .collect();
+    match Watcher::start(&root, &watched) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::error!(%error, "datasets are not watched");
+            None
+        }
+    }
+}
+
+/// The next dataset that may have changed; without a watch never.
+async fn next_change(watcher: &mut Option<Watcher>) -> Option<DatasetName> {
+    match watcher {
+        Some(watcher) => watcher.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn snapshot(app: &App, name: &DatasetName) {
+    let project = app.default_project();
+    let Ok(root) = app.root(project) else { return };
+    let me = Actor::system("watcher");
+    if let Err(error) = app.datasets().snapshot(project, &me, name, &root).await {
         tracing::warn!(dataset = %name, %error, "no snapshot of the changed files");
     }
 }

@@ -3,6 +3,7 @@
 use everloop_db::Db;
 use everloop_ledger::Lag;
 use everloop_serving::Serving;
+use everloop_webhooks::{Counts, Outbox};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -11,23 +12,30 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How far each consumer of the ledger is behind, as of the last scrape: reading it needs the database, and a
-/// collector can't wait.
-pub(crate) type Lags = Arc<Mutex<Vec<Lag>>>;
+/// How far each consumer of the ledger is behind, and what messages to webhooks wait, as of the last scrape: reading it
+/// needs the database, and a collector can't wait.
+pub(crate) type Waiting = Arc<Mutex<(Vec<Lag>, Counts)>>;
 
-/// The figures of the database, the prediction log and the ledger's consumers.
+/// The figures of the database, the prediction log, the ledger's consumers and the webhooks.
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) db: Db,
     pub(crate) serving: Serving,
-    pub(crate) lags: Lags,
+    pub(crate) outbox: Outbox,
+    pub(crate) waiting: Waiting,
 }
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.encode_db(&mut encoder)?;
         self.encode_log(&mut encoder)?;
-        self.encode_lags(&mut encoder)
+        let (lags, messages) = self
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        encode_lags(&lags, &mut encoder)?;
+        self.encode_webhooks(messages, &mut encoder)
     }
 }
 
@@ -105,16 +113,35 @@ impl Figures {
         )
     }
 
-    fn encode_lags(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
-        let help = "Events that wait for a consumer of the ledger";
-        let mut family = encoder.encode_descriptor("ledger_lag_events", help, None, MetricType::Gauge)?;
-        for lag in lags.iter() {
-            let labels = [("consumer", lag.consumer.as_str())];
-            ConstGauge::new(signed(lag.behind)).encode(family.encode_family(&labels)?)?;
+    fn encode_webhooks(
+        &self,
+        messages: Counts,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> Result<(), fmt::Error> {
+        let attempts = self.outbox.attempts();
+        let help = "Messages to webhooks that were tried, by how that ended";
+        let metric = ConstCounter::new(0_u64).metric_type();
+        let mut family = encoder.encode_descriptor("webhook_attempts", help, None, metric)?;
+        for (outcome, value) in [("delivered", attempts.delivered), ("failed", attempts.failed)] {
+            ConstCounter::new(value).encode(family.encode_family(&[("outcome", outcome)])?)?;
+        }
+        let help = "Messages to webhooks, by where they stand";
+        let mut family = encoder.encode_descriptor("webhook_messages", help, None, MetricType::Gauge)?;
+        for (state, value) in [("pending", messages.pending), ("dead", messages.dead)] {
+            ConstGauge::new(signed(value)).encode(family.encode_family(&[("state", state)])?)?;
         }
         Ok(())
     }
+}
+
+fn encode_lags(lags: &[Lag], encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let help = "Events that wait for a consumer of the ledger";
+    let mut family = encoder.encode_descriptor("ledger_lag_events", help, None, MetricType::Gauge)?;
+    for lag in lags {
+        let labels = [("consumer", lag.consumer.as_str())];
+        ConstGauge::new(signed(lag.behind)).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 fn counter(

@@ -1,11 +1,12 @@
 //! What stands before every handler: who asks, may they, and how long did it take.
 
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use everloop_access::{Permission, Principal, Secret};
+use everloop_access::{Permission, Principal, Role, Secret, Signer, TokenScope};
 use everloop_core::{Actor, Code, ProjectName, RunId};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use std::time::Instant;
 use crate::dialect::Dialect;
 use crate::error::{Answering, REQUEST};
 use crate::metrics::RouteMetrics;
-use crate::{ApiError, App, Mode};
+use crate::{ApiError, App, Mode, signed};
 
 /// Names the request in answers and logs.
 pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -81,7 +82,6 @@ impl Guard {
         }
     }
 
-    /// Takes the parts of a request, not the request: a body can't be looked at from two threads.
     async fn admit(
         &self,
         uri: &Uri,
@@ -97,13 +97,45 @@ impl Guard {
         Ok(Caller { principal, project })
     }
 
+    /// Lets a body in that its sender signed. It is read whole before the handler sees any of it; tokens and the
+    /// person at this machine count for nothing here.
+    async fn admit_signed(&self, signer: Signer, request: Request) -> Result<Request, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let project = self.project(&parts.uri, &parts.headers)?;
+        self.refuse_foreign(&parts.headers)?;
+        let body = signed::read(body).await?;
+        let actor = match signer {
+            Signer::Git => {
+                signed::by_git(self.app.git_secret(), &parts.headers, &body)?;
+                Actor::system("git")
+            }
+        };
+        let principal = Principal {
+            actor,
+            role: Role::Client,
+            scope: TokenScope::Project {
+                project: project.clone(),
+            },
+        };
+        parts.extensions.insert(Caller { principal, project });
+        Ok(Request::from_parts(parts, Body::from(body)))
+    }
+
+    /// In local mode nobody but this machine's own programs and pages may ask.
+    fn refuse_foreign(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        if let Mode::Local { .. } = self.app.mode() {
+            refuse_foreign_host(headers)?;
+            if self.changes {
+                refuse_foreign_origin(headers)?;
+            }
+        }
+        Ok(())
+    }
+
     async fn identify(&self, headers: &HeaderMap) -> Result<Principal, ApiError> {
+        self.refuse_foreign(headers)?;
         match self.app.mode() {
             Mode::Local { login } => {
-                refuse_foreign_host(headers)?;
-                if self.changes {
-                    refuse_foreign_origin(headers)?;
-                }
                 // A stage that runs here presents its own token and is held to it.
                 match bearer(headers)? {
                     Some(secret) => Ok(self.app.tokens().authenticate(&secret).await?),
@@ -148,7 +180,7 @@ impl Guard {
 }
 
 /// Runs a route's handler when the one who asks may; counts and times every answer.
-pub(crate) async fn guard(keeper: Arc<Guard>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn guard(keeper: Arc<Guard>, request: Request, next: Next) -> Response {
     #[allow(
         clippy::disallowed_methods,
         reason = "request latency is a fact about the machine, not the project"
@@ -163,13 +195,8 @@ pub(crate) async fn guard(keeper: Arc<Guard>, mut request: Request, next: Next) 
     };
     let mut response = REQUEST
         .scope(answering, async {
-            // Put there by an in-process caller; the network can't reach a request's extensions.
-            let in_process = request.extensions().get::<Principal>().cloned();
-            match keeper.admit(request.uri(), request.headers(), in_process).await {
-                Ok(caller) => {
-                    request.extensions_mut().insert(caller);
-                    next.run(request).await
-                }
+            match admitted(&keeper, request).await {
+                Ok(request) => next.run(request).await,
                 Err(error) => refuse(&keeper, error).await,
             }
         })
@@ -178,6 +205,19 @@ pub(crate) async fn guard(keeper: Arc<Guard>, mut request: Request, next: Next) 
     drop(in_flight);
     keeper.metrics.observe(response.status(), started.elapsed());
     response
+}
+
+/// The request with its caller. It travels in parts: a body can't be looked at from two threads.
+async fn admitted(keeper: &Guard, request: Request) -> Result<Request, ApiError> {
+    if let Permission::Signed(signer) = keeper.permission {
+        return keeper.admit_signed(signer, request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    // Put there by an in-process caller; the network can't reach a request's extensions.
+    let in_process = parts.extensions.get::<Principal>().cloned();
+    let caller = keeper.admit(&parts.uri, &parts.headers, in_process).await?;
+    parts.extensions.insert(caller);
+    Ok(Request::from_parts(parts, body))
 }
 
 /// Denials are recorded: whoever tries doors is a fact that an auditor asks for.

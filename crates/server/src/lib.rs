@@ -20,6 +20,7 @@ mod model_source;
 mod openapi;
 mod project_file;
 mod routes;
+mod signed;
 mod stages;
 mod system;
 
@@ -33,6 +34,7 @@ pub use model_source::RegisteredModels;
 pub use openapi::describe;
 pub use project_file::PROJECT_FILE;
 pub use routes::{Doc, RouteInfo, Routes};
+pub use signed::GIT_SECRET_VARIABLE;
 
 use axum::Router;
 

@@ -33,7 +33,14 @@ pub fn describe(routes: &[RouteInfo]) -> Value {
         "paths": paths,
         "components": {
             "schemas": generator.take_definitions(true),
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } }
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "signature": {
+                    "type": "apiKey", "in": "header", "name": "x-hub-signature-256",
+                    "description": "sha256= and the HMAC-SHA256 of the body in hex, by a secret that both sides know; \
+                                    GitLab sends the secret itself as x-gitlab-token."
+                }
+            }
         }
     })
 }
@@ -59,9 +66,13 @@ fn operation(route: &RouteInfo, generator: &mut SchemaGenerator, failure: &Value
         operation["requestBody"] =
             json!({ "required": true, "content": content(body(generator).to_value()) });
     }
-    if route.permission != Permission::Public {
-        operation["security"] = json!([{ "token": [] }]);
-        operation["x-role"] = json!(Role::least_that_may(route.permission).as_str());
+    match route.permission {
+        Permission::Public => {}
+        Permission::Signed(_) => operation["security"] = json!([{ "signature": [] }]),
+        Permission::Needs(..) => {
+            operation["security"] = json!([{ "token": [] }]);
+            operation["x-role"] = json!(Role::least_that_may(route.permission).as_str());
+        }
     }
     operation
 }

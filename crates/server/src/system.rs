@@ -66,7 +66,7 @@ async fn version() -> Response {
 }
 
 async fn metrics(State(app): State<App>) -> ApiResult<Response> {
-    app.read_lags().await?;
+    app.read_waiting().await?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], app.metrics().encode()).into_response())
 }

@@ -16,8 +16,8 @@ mod read;
 mod rollouts;
 mod routing;
 mod store;
-mod table;
 mod stretch;
+mod table;
 mod verdict;
 mod wal;
 

@@ -14,6 +14,7 @@ mod log;
 mod model;
 mod monitor;
 mod predict;
+mod push;
 mod retrain;
 mod run;
 mod schema;
@@ -132,7 +133,7 @@ async fn ask(command: Command, context: &Context) -> anyhow::Result<Exit> {
     let output = context.output;
     context
         .ask(needs(&command), async |client| match command {
-            Command::Run(args) => run::run(args, client, output).await,
+            Command::Run(args) => run::run(args, &context.root, client, output).await,
             Command::Status(args) => status::run(&args, client, output).await,
             Command::Dag(args) => dag::run(&args, client, output).await,
             Command::Log(args) => log::run(args, client, output).await,

@@ -1,7 +1,8 @@
-//! `everloop monitor`: what the windows of an endpoint showed.
+//! `everloop monitor`: what the windows of an endpoint showed, and who was told.
 
 use clap::{Args, Subcommand};
 use everloop_server::api::monitors::{AlertList, WindowBody, WindowList};
+use everloop_server::api::webhooks::{DeliveryList, Retried, RetryBody, WebhookList};
 
 use crate::client::{Client, segment, with_query};
 use crate::exit::Exit;
@@ -15,6 +16,13 @@ use crate::output::{Output, cell, moment, or_dash, table};
 pub enum MonitorCommand {
     List(ListArgs),
     Show(ShowArgs),
+    /// List the webhooks that are told of what happens.
+    ///
+    /// They are the `notify` section of the project file; --json has how many messages wait, arrived and were given up.
+    #[command(after_help = "Example:\n  everloop monitor webhooks")]
+    Webhooks,
+    Deliveries(DeliveriesArgs),
+    Retry(RetryArgs),
 }
 
 /// List the alerts, newest first.
@@ -46,11 +54,45 @@ pub struct ShowArgs {
     limit: usize,
 }
 
-/// Shows alerts or windows.
+/// List the messages to webhooks, newest first.
+///
+/// A message is sent until its receiver says yes: ten times in about three hours, then it is dead and waits for a
+/// person. Receivers tell repeated messages by their id.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  everloop monitor deliveries --state dead")]
+pub struct DeliveriesArgs {
+    /// pending, delivered, dead or cancelled [default: all]
+    #[arg(long)]
+    state: Option<String>,
+    /// Show at most so many
+    #[arg(long, short = 'n', default_value_t = 50)]
+    limit: usize,
+}
+
+/// Send messages again that were given up.
+///
+/// They start over with a full budget. A running server sends them at once; without one they wait for the next.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  everloop monitor retry --all\n  everloop monitor retry msg_5f2b7c19aa01d3e8f764_9c1185a5c5e9"
+)]
+pub struct RetryArgs {
+    /// Id of the message
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    delivery: Option<String>,
+    /// All that were given up
+    #[arg(long)]
+    all: bool,
+}
+
+/// Shows alerts, windows and messages, or sends messages again.
 pub async fn run(command: &MonitorCommand, client: &Client, output: Output) -> anyhow::Result<Exit> {
     match command {
         MonitorCommand::List(args) => list(args, client, output).await,
         MonitorCommand::Show(args) => show(args, client, output).await,
+        MonitorCommand::Webhooks => webhooks(client, output).await,
+        MonitorCommand::Deliveries(args) => deliveries(args, client, output).await,
+        MonitorCommand::Retry(args) => retry(args, client, output).await,
     }
 }
 
@@ -85,6 +127,70 @@ async fn show(args: &ShowArgs, client: &Client, output: Output) -> anyhow::Resul
             &["from", "to", "part", "rows", "verdict", "about"],
             windows.iter().map(row),
         )
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn webhooks(client: &Client, output: Output) -> anyhow::Result<Exit> {
+    let list: WebhookList = client.get("/api/v1/webhooks").await?;
+    output.result(&list.webhooks, |webhooks| {
+        let rows = webhooks.iter().map(|hook| {
+            vec![
+                hook.id.clone(),
+                hook.target.clone(),
+                hook.events.join(" "),
+                hook.signature.clone(),
+                hook.pending.to_string(),
+                hook.delivered.to_string(),
+                hook.dead.to_string(),
+            ]
+        });
+        let head = [
+            "webhook",
+            "to",
+            "events",
+            "signature",
+            "pending",
+            "delivered",
+            "dead",
+        ];
+        table(&head, rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn deliveries(args: &DeliveriesArgs, client: &Client, output: Output) -> anyhow::Result<Exit> {
+    let fields = [
+        ("state", args.state.clone()),
+        ("limit", Some(args.limit.to_string())),
+    ];
+    let list: DeliveryList = client
+        .get(&with_query("/api/v1/webhooks/deliveries", &fields))
+        .await?;
+    output.result(&list.deliveries, |deliveries| {
+        let rows = deliveries.iter().map(|delivery| {
+            vec![
+                delivery.id.clone(),
+                delivery.event.clone(),
+                delivery.target.clone(),
+                delivery.state.clone(),
+                delivery.attempts.to_string(),
+                or_dash(delivery.next_at.as_ref().map(moment)),
+                delivery.last_problem.clone().unwrap_or_default(),
+            ]
+        });
+        table(&["id", "event", "to", "state", "tried", "next", "problem"], rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn retry(args: &RetryArgs, client: &Client, output: Output) -> anyhow::Result<Exit> {
+    let body = RetryBody {
+        delivery: args.delivery.clone(),
+    };
+    let retried: Retried = client.post("/api/v1/webhooks/retry", &body).await?;
+    output.result(&retried, |retried| {
+        format!("{} to be sent again", retried.deliveries)
     })?;
     Ok(Exit::Done)
 }

@@ -67,7 +67,8 @@ fn show(retraining: &Retraining) -> String {
         .to_owned()
 }
 
-fn exit(retraining: &Retraining) -> Exit {
+/// How a command ends that saw a retraining through.
+pub(crate) fn exit(retraining: &Retraining) -> Exit {
     match (retraining.state, retraining.outcome) {
         (State::Done, Some(Outcome::Refused | Outcome::RefusedData | Outcome::RolledBack)) => Exit::Refused,
         (State::Done, Some(Outcome::Failed)) => Exit::Failed,

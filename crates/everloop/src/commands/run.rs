@@ -6,8 +6,10 @@ use everloop_server::api::pipelines::{PipelineRunDetail, PlanBody, StageBody, St
 use futures::StreamExt;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use crate::client::{Client, segment, with_query};
+use crate::commands::push;
 use crate::exit::Exit;
 use crate::output::{Output, table};
 use crate::problem::Problem;
@@ -22,7 +24,7 @@ const LAST_LINES: usize = 20;
 /// run with everything it started.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  everloop run\n  everloop run train --param train.learning_rate=0.05\n  everloop run --dry-run"
+    after_help = "Example:\n  everloop run\n  everloop run train --param train.learning_rate=0.05\n  everloop run --dry-run\n  everloop run --on-push --branch main"
 )]
 pub struct RunArgs {
     /// Stages to get done, with all they wait for [default: all]
@@ -42,10 +44,22 @@ pub struct RunArgs {
     /// Why, for the ledger
     #[arg(long, value_name = "WHY")]
     reason: Option<String>,
+    /// Tell of the commits that arrived on the branch, as a git hook or CI job; its triggers decide what starts
+    #[arg(long, conflicts_with_all = ["stages", "params", "force", "keep_going", "dry_run", "reason"])]
+    on_push: bool,
+    /// The branch that was pushed [default: the one that is checked out]
+    #[arg(long, value_name = "NAME", requires = "on_push")]
+    branch: Option<String>,
+    /// Stay until what the push started has ended, also with a server
+    #[arg(long, requires = "on_push")]
+    wait: bool,
 }
 
 /// Starts a run and stays with it.
-pub async fn run(args: RunArgs, client: &Client, output: Output) -> anyhow::Result<Exit> {
+pub async fn run(args: RunArgs, root: &Path, client: &Client, output: Output) -> anyhow::Result<Exit> {
+    if args.on_push {
+        return push::run(args.branch, args.wait, root, client, output).await;
+    }
     if args.dry_run {
         return plan(&args, client, output).await;
     }

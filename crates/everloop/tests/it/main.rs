@@ -6,4 +6,5 @@ mod errors;
 mod help;
 mod program;
 mod project;
+mod push;
 mod server;

@@ -5,13 +5,14 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-struct Server {
+/// The server as a process.
+pub struct Server {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
 impl Server {
-    fn start(folder: &Path, args: &[&str]) -> Self {
+    pub fn start(folder: &Path, args: &[&str]) -> Self {
         let mut child = command(folder)
             .arg("server")
             .args(args)
@@ -23,12 +24,12 @@ impl Server {
         Self { child, lines }
     }
 
-    fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         self.lines.next().unwrap().unwrap()
     }
 
     /// Asks it to end, as a service manager does.
-    fn stop(mut self) -> Option<i32> {
+    pub fn stop(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -49,7 +50,7 @@ impl Drop for Server {
     }
 }
 
-fn ask(folder: &Path, url: &str, token: Option<&str>, args: &[&str]) -> Ended {
+pub fn ask(folder: &Path, url: &str, token: Option<&str>, args: &[&str]) -> Ended {
     let mut command = command(folder);
     command.args(args).env("EVERLOOP_URL", url);
     if let Some(token) = token {

@@ -5,6 +5,7 @@ pub mod controller;
 pub mod datasets;
 pub mod endpoints;
 pub mod feedback;
+pub mod git;
 pub mod ledger;
 pub mod models;
 pub mod monitors;
@@ -14,6 +15,7 @@ pub mod project;
 pub mod runs;
 pub mod sql;
 pub mod tokens;
+pub mod webhooks;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -34,7 +36,9 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .with(predictions::routes)
         .with(feedback::routes)
         .with(monitors::routes)
+        .with(webhooks::routes)
         .with(controller::routes)
+        .with(git::routes)
         .with(ledger::routes)
         .with(tokens::routes)
 }

@@ -1,6 +1,6 @@
 //! Every registered route is tried as nobody, as the wrong one, as the right one, and from a foreign page.
 
-use crate::house::House;
+use crate::house::{House, SECRET, signed_request};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use everloop_access::{NewToken, Permission, Principal, Role, TokenScope};
@@ -83,7 +83,9 @@ async fn every_route_asks_for_its_permission() {
     for route in route_list(&house.app) {
         let place = format!("{} {}", route.method, route.path);
         let nobody = status(&house, &route, &[]).await;
-        if route.permission == Permission::Public {
+        if let Permission::Signed(_) = route.permission {
+            asks_for_a_signature(&house, &keys, &route).await;
+        } else if route.permission == Permission::Public {
             assert!(nobody.is_success(), "{place}: {nobody}");
         } else {
             assert_eq!(nobody, StatusCode::UNAUTHORIZED, "{place} as nobody");
@@ -110,6 +112,40 @@ async fn every_route_asks_for_its_permission() {
     insta::assert_snapshot!("routes", listing(&house));
 }
 
+/// Neither nobody nor the mightiest token opens it; only the right signature of the very body does.
+async fn asks_for_a_signature(house: &House, keys: &Keys<'_>, route: &RouteInfo) {
+    let place = format!("{} {}", route.method, route.path);
+    let admin = keys.of(Role::Admin, TokenScope::Everything).await;
+    let other = "0".repeat(64);
+    for headers in [
+        &[][..],
+        &[("authorization", admin.as_str())],
+        &[("x-hub-signature-256", &format!("sha256={other}"))],
+        &[("x-gitlab-token", "")],
+    ] {
+        let refused = status(house, route, headers).await;
+        assert_eq!(refused, StatusCode::UNAUTHORIZED, "{place} with {headers:?}");
+    }
+    let forged = signed_request(route.path, "another secret", &[], "{}");
+    assert_eq!(
+        house.begin(forged).await.status(),
+        StatusCode::UNAUTHORIZED,
+        "{place}"
+    );
+    let mut changed = signed_request(route.path, SECRET, &[], "{}");
+    *changed.body_mut() = Body::from("{ }");
+    assert_eq!(
+        house.begin(changed).await.status(),
+        StatusCode::UNAUTHORIZED,
+        "{place}"
+    );
+    let right = signed_request(route.path, SECRET, &[], "{}");
+    assert!(
+        house.begin(right).await.status().is_success(),
+        "{place} rightly signed"
+    );
+}
+
 /// What each route needs, for the reader of a change.
 fn listing(house: &House) -> String {
     let mut lines: Vec<String> = route_list(&house.app)
@@ -117,6 +153,7 @@ fn listing(house: &House) -> String {
         .map(|route| {
             let needs = match route.permission {
                 Permission::Public => "public".to_owned(),
+                Permission::Signed(signer) => format!("signature: {signer:?}").to_lowercase(),
                 permission => permission.to_string(),
             };
             format!("{:<6} {:<58} {needs}", route.method.as_str(), route.path)

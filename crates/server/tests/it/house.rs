@@ -13,13 +13,15 @@ use everloop_registry::VersionNumber;
 use everloop_registry::files::ModelFile;
 use everloop_registry::versions::NewVersion;
 use everloop_runtime::{ModelFiles, TrainOptions, train};
-use everloop_server::{App, AppOptions, Mode, router};
+use everloop_server::{App, AppOptions, GIT_SECRET_VARIABLE, Mode, router};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+/// What git hosts and webhooks sign with here.
+pub const SECRET: &str = "s3cret";
 /// 2026-01-05, a Monday.
 const START: Timestamp = Timestamp(1_767_571_200_000);
 
@@ -27,6 +29,8 @@ pub struct House {
     pub app: App,
     pub router: Router,
     pub root: TempDir,
+    /// Of its ids: each process makes others.
+    seed: u64,
 }
 
 /// What came back.
@@ -63,26 +67,55 @@ impl House {
     }
 
     pub async fn open(mode: Mode) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), mode, "", 1).await
+    }
+
+    /// The same stores as another process would open them, later.
+    pub async fn reopened(self, webhooks_allow: &str) -> Self {
+        let Self {
+            app,
+            router,
+            root,
+            seed,
+        } = self;
+        let (mode, clock) = (app.mode().clone(), app.clock().clone());
+        app.db().close().await;
+        drop((router, app));
+        let house = Self::over(root, mode, webhooks_allow, seed + 1).await;
+        house.app.clock().advance_to(clock.now());
+        house
+    }
+
+    /// A program on what lies in `root`.
+    pub async fn over(root: TempDir, mode: Mode, webhooks_allow: &str, seed: u64) -> Self {
         let options = AppOptions {
             home: root.path().join(".everloop"),
             root: root.path().to_owned(),
             db: None,
             store: None,
-            environment: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
+            environment: vec![
+                ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
+                (GIT_SECRET_VARIABLE.to_owned(), SECRET.to_owned()),
+                ("HOOK_SECRET".to_owned(), SECRET.to_owned()),
+            ],
             mode,
             clock: Clock::manual(START),
-            ids: Ids::seeded(1),
+            ids: Ids::seeded(seed),
             threads: Some(1),
             stages: Some(1),
             memory: ByteSize(256 << 20),
             lease: Duration::from_secs(15),
-            webhooks_allow: String::new(),
+            webhooks_allow: webhooks_allow.to_owned(),
         };
         let project = ProjectName::new("flights").unwrap();
         let app = App::open(options, project).await.unwrap();
         let router = router(&app);
-        Self { app, router, root }
+        Self {
+            app,
+            router,
+            root,
+            seed,
+        }
     }
 
     pub fn write(&self, path: &str, text: &str) {
@@ -181,6 +214,17 @@ impl House {
         self.put("/api/v1/endpoints/flight-delay", &body).await.good();
         version
     }
+}
+
+/// A message of a git host, signed as GitHub does.
+pub fn signed_request(path: &str, secret: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
+    let tag = everloop_webhooks::signature::sign(secret.as_bytes(), &[body.as_bytes()]);
+    let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut request = Request::post(path).header("x-hub-signature-256", format!("sha256={hex}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::from(body.to_owned())).unwrap()
 }
 
 pub fn json_request(method: Method, path: &str, body: &Value) -> Request<Body> {

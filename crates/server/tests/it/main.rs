@@ -4,9 +4,13 @@
 mod answers;
 mod controller;
 mod coverage;
+mod git;
 mod house;
 mod malformed;
 mod openapi;
 mod pipelines;
 mod predictions;
 mod resources;
+mod watching;
+mod webhooks;
+mod windows;
