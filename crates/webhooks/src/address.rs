@@ -69,9 +69,11 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     }
     // Only 2000::/3 is routed; of it, IETF assignments and documentation are not.
     let is_routed = parts[0] & 0xe000 == 0x2000;
-    let is_special = (parts[0] == 0x2001 && parts[1] < 0x0200)
-        || (parts[0] == 0x2001 && parts[1] == 0x0db8)
-        || (parts[0] == 0x3fff && parts[1] < 0x1000);
+    let is_special = match parts[0] {
+        0x2001 => parts[1] < 0x0200 || parts[1] == 0x0db8,
+        0x3fff => parts[1] < 0x1000,
+        _ => false,
+    };
     match is_routed && !is_special {
         true => Reach::Public,
         false => Reach::Private,

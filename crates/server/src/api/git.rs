@@ -177,7 +177,7 @@ async fn hook(
         .db()
         .write(move |tx| {
             let (project, actor) = (&caller.project, caller.actor());
-            let mut record = |tx: &mut everloop_db::Tx<'_>| {
+            let record = |tx: &mut everloop_db::Tx<'_>| {
                 let (seq, new) = everloop_controller::record_push(tx, now, project, actor, &push)?;
                 Ok::<_, everloop_controller::Error>(PushSeen { seq: seq.0, new })
             };
