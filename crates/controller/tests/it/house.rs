@@ -292,7 +292,7 @@ impl House {
     pub async fn goes_round(&self) -> Retraining {
         let started = self
             .controller
-            .retrain(&Actor::system("test"), "a test")
+            .retrain(&Actor::system("test"), "a test", None)
             .await
             .unwrap();
         self.controller.settle().await.unwrap();

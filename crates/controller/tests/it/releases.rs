@@ -53,7 +53,7 @@ async fn a_rollback_restores_what_served_before() {
         assert_eq!(house.serving().await, (Some(2), vec![2]));
         let back = house
             .controller
-            .roll_back_now(&Actor::system("test"), "it is worse")
+            .roll_back_now(&Actor::system("test"), "it is worse", None)
             .await
             .unwrap();
         assert_eq!(back, 1);
