@@ -6,7 +6,7 @@ use everloop_datasets::VersionRef;
 use everloop_db::Tx;
 use everloop_pipelines::{RunRequest, RunState};
 use everloop_registry::versions::Approval;
-use everloop_registry::{VersionNumber, approvals, gates, models};
+use everloop_registry::{VersionNumber, approvals, gates, models, tags};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -18,6 +18,9 @@ use crate::{Controller, Error, ProjectFile, Result};
 const SEED: u64 = 2_013;
 /// The version's tag that names the profile of the rows it was trained on.
 pub(crate) const PROFILE_TAG: &str = "everloop.training_profile";
+/// The version's tag that names the profile of its answers on the rows that its gates judged: what the drift of live
+/// answers is measured from.
+pub(crate) const SCORES_TAG: &str = "everloop.score_profile";
 
 impl Controller {
     /// The pipeline run that the open retraining waits for, if it does.
@@ -198,6 +201,7 @@ impl Controller {
             latencies: &challenger.latencies,
         };
         let results = judge(&rules, known, side, &others, SEED)?;
+        let scores = self.score_profile(&challenger).await?;
         let wants_word = rules.iter().any(|(rule, _)| match rule {
             GateRule::Approval(approval) => {
                 approval.when == everloop_project::ApprovalWhen::Always
@@ -205,8 +209,13 @@ impl Controller {
             }
             _ => false,
         });
-        self.after_gates(retraining, &model, version, results, wants_word, &rows.words)
-            .await
+        let judged = Judged {
+            results,
+            wants_word,
+            rows: rows.words,
+            scores,
+        };
+        self.after_gates(retraining, &model, version, judged).await
     }
 
     async fn after_gates(
@@ -214,10 +223,14 @@ impl Controller {
         retraining: &Retraining,
         model: &ModelName,
         version: u64,
-        results: Vec<GateResult>,
-        wants_word: bool,
-        rows: &str,
+        judged: Judged,
     ) -> Result<bool> {
+        let Judged {
+            results,
+            wants_word,
+            rows,
+            scores,
+        } = judged;
         let refusals: Vec<String> = results
             .iter()
             .filter(|result| result.refuses())
@@ -245,6 +258,7 @@ impl Controller {
             for result in &results {
                 keep_gate(tx, &by, &model, number, result, &decision)?;
             }
+            tags::set_on_version(tx, &by, &model, number, SCORES_TAG, &scores)?;
             Ok(match (passed, wants_word) {
                 (false, _) => ended(&seen, Outcome::Refused, &words, now),
                 (true, true) => {
@@ -368,6 +382,17 @@ pub(crate) fn ended(
         finished_at: Some(now),
         ..seen.clone()
     }
+}
+
+/// What came of the gates.
+struct Judged {
+    results: Vec<GateResult>,
+    /// Whether a person must agree.
+    wants_word: bool,
+    /// Which rows were judged on, in words.
+    rows: String,
+    /// The profile of the version's answers on them, an object.
+    scores: String,
 }
 
 /// What a gate said, beside the version.

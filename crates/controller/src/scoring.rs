@@ -1,10 +1,11 @@
 //! Versions asked about rows whose truth is known.
 
-use everloop_core::{Frame, ModelName, PipelineRunId, Values};
+use everloop_core::{Column, Frame, ModelName, PipelineRunId, Values};
+use everloop_monitoring::SCORE;
 use everloop_project::Source as ProjectSource;
 use everloop_registry::{VersionNumber, files};
 use everloop_runtime::{Limits, Model, ModelFiles};
-use everloop_tables::Source;
+use everloop_tables::{Source, from_frame};
 use std::time::{Duration, Instant};
 
 use crate::made::Made;
@@ -102,6 +103,22 @@ impl Controller {
             scores,
             latencies,
         })
+    }
+
+    /// The profile of what a version answered, as an object.
+    pub(crate) async fn score_profile(&self, scores: &Scores) -> Result<String> {
+        let column = Column {
+            name: SCORE.to_owned(),
+            values: Values::Float(scores.scores.clone()),
+        };
+        let frame = Frame::new(vec![column]).expect("one column has as many rows as itself");
+        let rows = Source::batches(vec![from_frame(&frame)?]);
+        let profile = self.0.parts.tables.profile(rows).await?;
+        let text = serde_json::to_vec(&profile).map_err(|error| Error::Damaged {
+            what: "profile",
+            problem: error.to_string(),
+        })?;
+        Ok(self.0.parts.objects.put_bytes(text).await?.hash.to_hex())
     }
 
     /// Loads a version from its files.

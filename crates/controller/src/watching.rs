@@ -1,13 +1,15 @@
-//! The monitor's windows, read from the prediction log and compared with the champion's training data.
+//! The monitor's windows, read from the prediction log, and what they are compared with.
 
 use async_trait::async_trait;
-use everloop_core::{Coded, EndpointName, Frame, Hash, ModelName, ProjectName, Timestamp};
+use everloop_core::{Coded, DatasetName, EndpointName, Frame, Hash, ModelName, ProjectName, Timestamp};
+use everloop_datasets::Selector;
 use everloop_db::params;
 use everloop_monitoring::{Place, Reference, Span, WindowSource};
+use everloop_project::Reference as Kind;
 use everloop_serving::{PredictionFilter, Serving, Stretch};
 use everloop_tables::Profile;
 
-use crate::advance::{PROFILE_TAG, number_of};
+use crate::advance::{PROFILE_TAG, SCORES_TAG, number_of};
 use crate::{Controller, Result};
 
 impl Controller {
@@ -70,6 +72,28 @@ impl LogWindows<'_> {
 }
 
 impl LogWindows<'_> {
+    /// The profile that a tag of a version names.
+    async fn kept_profile(&self, tag: Option<&String>) -> everloop_monitoring::Result<Option<Profile>> {
+        let Some(hash) = tag.and_then(|text| text.parse::<Hash>().ok()) else {
+            return Ok(None);
+        };
+        let objects = &self.controller.0.parts.objects;
+        let bytes = objects.get_bytes(&hash).await.map_err(failed("profile"))?;
+        let profile = serde_json::from_slice(&bytes).map_err(everloop_monitoring::Error::Damaged)?;
+        Ok(Some(profile))
+    }
+
+    /// The profile of a dataset's newest version.
+    async fn dataset_profile(&self, name: &DatasetName) -> everloop_monitoring::Result<(String, Profile)> {
+        let datasets = &self.controller.0.parts.datasets;
+        let version = datasets
+            .version(self.project(), name, Selector::Latest)
+            .await
+            .map_err(failed("dataset"))?;
+        let profile = datasets.profile(&version).await.map_err(failed("dataset"))?;
+        Ok((version.reference().to_string(), profile))
+    }
+
     /// The event time of the first prediction that is stored as Parquet.
     async fn first_sealed(&self) -> everloop_monitoring::Result<Option<Timestamp>> {
         let (project, endpoint) = (self.project().clone(), self.endpoint.clone());
@@ -171,32 +195,38 @@ impl WindowSource for LogWindows<'_> {
         Ok(found.map_err(failed("prediction log"))?.frame)
     }
 
-    async fn reference(&self) -> everloop_monitoring::Result<Option<Reference>> {
-        let parts = &self.controller.0.parts;
+    async fn reference(&self, kind: &Kind) -> everloop_monitoring::Result<Option<Reference>> {
         let champion = self
             .controller
             .champion(self.model)
             .await
             .map_err(failed("registry"))?;
         let Some(champion) = champion else { return Ok(None) };
-        let found = parts
+        let found = self
+            .controller
+            .0
+            .parts
             .registry
             .version(self.project(), self.model, number_of(champion))
             .await;
-        let found = found.map_err(failed("registry"))?;
-        let tag = found.and_then(|version| version.tags.get(PROFILE_TAG).cloned());
-        let Some(hash) = tag.and_then(|text| text.parse::<Hash>().ok()) else {
-            return Ok(None);
+        let tags = found
+            .map_err(failed("registry"))?
+            .map(|version| version.tags)
+            .unwrap_or_default();
+        let scores = self.kept_profile(tags.get(SCORES_TAG)).await?;
+        let (words, profile) = match kind {
+            Kind::Dataset(name) => self.dataset_profile(name).await?,
+            Kind::Training | Kind::Previous => {
+                let Some(profile) = self.kept_profile(tags.get(PROFILE_TAG)).await? else {
+                    return Ok(None);
+                };
+                (format!("training data of {}@{champion}", self.model), profile)
+            }
         };
-        let bytes = parts
-            .objects
-            .get_bytes(&hash)
-            .await
-            .map_err(failed("training profile"))?;
-        let profile: Profile = serde_json::from_slice(&bytes).map_err(everloop_monitoring::Error::Damaged)?;
         Ok(Some(Reference {
-            words: format!("training data of {}@{champion}", self.model),
+            words,
             profile,
+            scores,
         }))
     }
 }

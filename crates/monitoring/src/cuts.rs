@@ -81,6 +81,22 @@ pub(crate) fn unjudged(
     rows.iter().map(|row| Ok(read(row)?.slice())).collect()
 }
 
+/// The window before the one that starts with `first`.
+pub(crate) fn before(
+    tx: &mut Tx<'_>,
+    project: &ProjectName,
+    endpoint: &EndpointName,
+    first: &Place,
+) -> Result<Option<Slice>> {
+    let row = tx.query_opt(
+        "SELECT earlier.* FROM monitor_cuts AS earlier JOIN monitor_cuts AS own ON own.project = earlier.project \
+         AND own.endpoint = earlier.endpoint AND own.number = earlier.number + 1 \
+         WHERE own.project = ?1 AND own.endpoint = ?2 AND own.first_at = ?3 AND own.first_id = ?4",
+        &params![project.as_str(), endpoint.as_str(), first.at, first.id.as_str()],
+    )?;
+    row.as_ref().map(|row| Ok(read(row)?.slice())).transpose()
+}
+
 /// Takes out of `frame` what lies in the same milliseconds but outside the window.
 pub(crate) fn trimmed(frame: &Frame, first: &Place, last: &Place) -> Frame {
     let (Some(times), Some(ids)) = (frame.get("_event_time"), frame.get("_id")) else {

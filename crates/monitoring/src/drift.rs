@@ -8,11 +8,12 @@
 use everloop_core::{Frame, Values};
 use everloop_stats::drift::{Zeros, chi_square, psi};
 use everloop_stats::fdr::benjamini_hochberg;
-use everloop_tables::{ColumnProfile, Kind, Profile};
+use everloop_tables::{ColumnProfile, Kind};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 use crate::Result;
+use crate::reference::{Reference, SCORE};
 
 /// Bins of a number, each with about a tenth of the training rows.
 const BINS: usize = 10;
@@ -79,21 +80,29 @@ impl DriftReport {
     }
 }
 
-/// Compares the columns that `window` and `reference` share.
+/// Compares the columns that `window` and `reference` share, and the answers ([`SCORE`]) when both have them, whatever
+/// columns are asked for: drift of the predictions.
 ///
 /// # Errors
 /// When a statistic fails for another reason than an empty column.
-pub fn drift(reference: &Profile, window: &Frame, settings: &DriftSettings) -> Result<DriftReport> {
+pub fn drift(reference: &Reference, window: &Frame, settings: &DriftSettings) -> Result<DriftReport> {
     let rows = window.rows() as u64;
     let judged = rows >= settings.min_samples.max(1);
     let mut columns = Vec::new();
     if judged {
         for column in window.columns() {
             let name = column.name.as_str();
-            let Some(trained) = reference.column(name) else {
+            let is_score = name == SCORE;
+            let known = if is_score {
+                reference.scores.as_ref()
+            } else {
+                Some(&reference.profile)
+            };
+            let Some(trained) = known.and_then(|profile| profile.column(name)) else {
                 continue;
             };
-            let is_asked = settings.columns.is_empty() || settings.columns.iter().any(|asked| asked == name);
+            let is_asked =
+                is_score || settings.columns.is_empty() || settings.columns.iter().any(|asked| asked == name);
             if !is_asked || settings.ignore.iter().any(|ignored| ignored == name) {
                 continue;
             }
@@ -109,7 +118,7 @@ pub fn drift(reference: &Profile, window: &Frame, settings: &DriftSettings) -> R
     columns.sort_by(|a, b| b.psi.total_cmp(&a.psi).then_with(|| a.name.cmp(&b.name)));
     Ok(DriftReport {
         rows,
-        reference_rows: reference.rows(),
+        reference_rows: reference.profile.rows(),
         judged,
         columns,
     })
@@ -239,7 +248,7 @@ fn by_category(trained: &ColumnProfile, values: &Values) -> Option<Counts> {
 mod tests {
     use super::*;
     use everloop_core::Column;
-    use everloop_tables::{ProfileBuilder, ProfileOptions, from_frame};
+    use everloop_tables::{Profile, ProfileBuilder, ProfileOptions, from_frame};
 
     fn frame(numbers: Vec<f64>, texts: &[&str]) -> Frame {
         let texts = texts
@@ -266,6 +275,14 @@ mod tests {
         builder.finish()
     }
 
+    fn reference(inputs: &Frame) -> Reference {
+        Reference {
+            words: "training".to_owned(),
+            profile: profile(inputs),
+            scores: None,
+        }
+    }
+
     fn settings() -> DriftSettings {
         DriftSettings {
             fdr: 0.05,
@@ -283,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_same_distribution_does_not_drift_and_another_does() {
-        let reference = profile(&training());
+        let reference = reference(&training());
         let same = drift(
             &reference,
             &training().take(&(0..600).collect::<Vec<_>>()),
@@ -308,7 +325,7 @@ mod tests {
 
     #[test]
     fn nulls_are_a_drift_of_their_own() {
-        let reference = profile(&training());
+        let reference = reference(&training());
         let mut numbers: Vec<f64> = (0..600).map(|row| f64::from(row % 100)).collect();
         numbers.iter_mut().take(300).for_each(|number| *number = f64::NAN);
         let texts: Vec<&str> = (0..600).map(|row| ["EWR", "JFK", "LGA"][row % 3]).collect();
@@ -319,7 +336,7 @@ mod tests {
 
     #[test]
     fn too_few_rows_and_ignored_columns_are_not_judged() {
-        let reference = profile(&training());
+        let reference = reference(&training());
         let few = drift(&reference, &training().take(&[0, 1, 2]), &settings()).unwrap();
         assert!(!few.judged && few.columns.is_empty());
         let ignoring = DriftSettings {
@@ -328,5 +345,30 @@ mod tests {
         };
         let report = drift(&reference, &training(), &ignoring).unwrap();
         assert_eq!(report.columns.len(), 1);
+    }
+
+    #[test]
+    fn answers_drift_whatever_columns_are_asked_for() {
+        let scored = |from: f64| {
+            let values = (0..1_000).map(|row| from + f64::from(row % 50) / 100.0).collect();
+            let columns = vec![Column {
+                name: SCORE.to_owned(),
+                values: Values::Float(values),
+            }];
+            Frame::new(columns).unwrap()
+        };
+        let asked = DriftSettings {
+            columns: vec!["x".to_owned()],
+            ..settings()
+        };
+        let known = Reference {
+            scores: Some(profile(&scored(0.0))),
+            ..reference(&training())
+        };
+        let same = drift(&known, &scored(0.0), &asked).unwrap();
+        assert!(same.drifted().is_empty() && same.columns.len() == 1, "{same:?}");
+        assert_eq!(drift(&known, &scored(0.4), &asked).unwrap().drifted(), [SCORE]);
+        let unknown = drift(&reference(&training()), &scored(0.4), &asked).unwrap();
+        assert!(unknown.columns.is_empty(), "{unknown:?}");
     }
 }

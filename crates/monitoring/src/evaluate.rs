@@ -4,27 +4,19 @@ use async_trait::async_trait;
 use everloop_core::{Actor, EndpointName, Frame, ProjectName, Timestamp, Values};
 use everloop_db::{Db, Tx};
 use everloop_ledger::NewEvent;
-use everloop_project::{Confirm, Drift, Monitor, Performance, Suite, Window};
+use everloop_project::{Confirm, Drift, Monitor, Performance, Reference as Kind, Suite, Window};
 use everloop_stats::Metric;
 use everloop_stats::confirm::Confirm as Persistence;
-use everloop_tables::{Profile, Source, Tables, from_frame};
+use everloop_tables::{Source, Tables, from_frame};
 use serde_json::json;
 use std::time::Duration;
 
 use crate::drift::{DriftSettings, drift};
 use crate::performance::performance;
+use crate::reference::Reference;
 use crate::store::{Part, WindowResult, breaches_before, insert, judged};
 use crate::windows::{Place, Slice, Span, closed_windows};
 use crate::{Error, Result, alerts, cuts};
-
-/// What windows are compared with.
-#[derive(Debug, Clone)]
-pub struct Reference {
-    /// Where it comes from, in words: `training data of flight-delay@3`.
-    pub words: String,
-    /// Its profile.
-    pub profile: Profile,
-}
 
 /// Where windows come from. The prediction log and the registry meet above this crate.
 #[async_trait]
@@ -39,8 +31,10 @@ pub trait WindowSource: Send + Sync {
     /// The live predictions of a span with their labels: the log's columns (`_score`, `_label`, ...) and features.
     async fn rows(&self, span: Span) -> Result<Frame>;
 
-    /// What the inputs are compared with; none when the champion's training data is not known.
-    async fn reference(&self) -> Result<Option<Reference>>;
+    /// What every window is compared with: the data that the champion was trained on, or the newest version of a
+    /// dataset, and the champion's answers on rows it did not learn from; none when that is not known. Never asked for
+    /// the window before, which this crate makes itself.
+    async fn reference(&self, kind: &Kind) -> Result<Option<Reference>>;
 }
 
 /// What judging came to.
@@ -53,18 +47,18 @@ pub struct Evaluated {
 /// The watch over endpoints.
 #[derive(Debug, Clone)]
 pub struct Monitoring {
-    db: Db,
-    tables: Tables,
+    pub(crate) db: Db,
+    pub(crate) tables: Tables,
 }
 
 /// One endpoint under watch.
-struct Watch<'a> {
-    project: &'a ProjectName,
-    endpoint: &'a EndpointName,
-    window: Window,
+pub(crate) struct Watch<'a> {
+    pub(crate) project: &'a ProjectName,
+    pub(crate) endpoint: &'a EndpointName,
+    pub(crate) window: Window,
     /// The event time of the first prediction.
-    since: Timestamp,
-    now: Timestamp,
+    pub(crate) since: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl Monitoring {
@@ -182,8 +176,13 @@ impl Monitoring {
         if due.is_empty() {
             return Ok(results);
         }
-        let Some(reference) = source.reference().await? else {
-            return Ok(results);
+        let fixed = match &settings.reference {
+            Kind::Previous => None,
+            kind => match source.reference(kind).await? {
+                Some(found) => Some(found),
+                // It may be known later, and the windows are judged then.
+                None => return Ok(results),
+            },
         };
         let names = |columns: &[everloop_core::ColumnName]| columns.iter().map(ToString::to_string).collect();
         let how = DriftSettings {
@@ -195,7 +194,19 @@ impl Monitoring {
         };
         for slice in due {
             let frame = rows_of(slice, source).await?;
-            let report = drift(&reference.profile, &frame, &how)?;
+            let reference = self.reference_of(watch, &settings.reference, slice, fixed.as_ref(), source);
+            let Some(reference) = reference.await? else {
+                let finding = Finding {
+                    part: Part::Drift,
+                    rows: frame.rows() as u64,
+                    breached: false,
+                    report: json!({ "reference": null, "drifted": [] }),
+                    words: "there is no window before it".to_owned(),
+                };
+                results.extend(self.keep(watch, slice, finding, settings.confirm).await?);
+                continue;
+            };
+            let report = drift(&reference, &frame, &how)?;
             let drifted: Vec<String> = report.drifted().into_iter().map(ToOwned::to_owned).collect();
             let words = format!(
                 "{} of {} columns drifted: {}",
@@ -292,7 +303,7 @@ impl Monitoring {
 }
 
 /// The rows of a window.
-async fn rows_of(slice: &Slice, source: &dyn WindowSource) -> Result<Frame> {
+pub(crate) async fn rows_of(slice: &Slice, source: &dyn WindowSource) -> Result<Frame> {
     let frame = source.rows(slice.span).await?;
     Ok(match &slice.ends {
         Some((first, last)) => cuts::trimmed(&frame, first, last),

@@ -117,7 +117,7 @@ impl WindowSource for Watched<'_> {
         Ok(frame(&rows))
     }
 
-    async fn reference(&self) -> Result<Option<Reference>> {
+    async fn reference(&self, _: &everloop_project::Reference) -> Result<Option<Reference>> {
         Ok(Some(self.reference.clone()))
     }
 }
@@ -153,6 +153,7 @@ impl Bench {
             reference: Reference {
                 words: "training".to_owned(),
                 profile: tables.profile(rows).await.unwrap(),
+                scores: None,
             },
         }
     }

@@ -175,3 +175,20 @@ async fn the_size_may_change_between_windows() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_window_is_compared_with_the_one_before_it_when_asked() {
+    on_each(async |bench| {
+        let monitor = json!({
+            "window": "100 rows",
+            "drift": { "reference": "previous", "min_samples": 50, "confirm": "1 of 1" },
+        });
+        bench.log.add_many(START, 200, 5_000.0);
+        bench.log.add_many(START + DAY, 100, 9_000.0);
+        let judged = bench.judge(&monitor, START + 2 * DAY).await;
+        let breached: Vec<bool> = judged.iter().map(|one| one.breached).collect();
+        assert_eq!(breached, [false, false, true]);
+        assert!(judged[0].report["reference"].is_null(), "nothing was before it");
+    })
+    .await;
+}

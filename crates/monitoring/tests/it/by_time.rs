@@ -48,3 +48,23 @@ async fn a_window_once_judged_stays_as_it_is() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_window_is_compared_with_the_one_before_it_when_asked() {
+    on_each(async |bench| {
+        let monitor = json!({
+            "window": "1d",
+            "drift": { "reference": "previous", "min_samples": 50, "confirm": "1 of 1" },
+        });
+        // Far from training all along, and only the last day differs from the day before it.
+        for (day, around) in [(0, 5_000.0), (1, 5_000.0), (2, 9_000.0)] {
+            bench.log.add_many(START + day * DAY, 300, around);
+        }
+        let judged = bench.judge(&monitor, START + 3 * DAY).await;
+        let breached: Vec<bool> = judged.iter().map(|one| one.breached).collect();
+        assert_eq!(breached, [false, false, true]);
+        assert!(judged[0].report["reference"].is_null(), "nothing was before it");
+        assert_eq!(judged[2].report["drifted"], json!(["delay"]));
+    })
+    .await;
+}
