@@ -106,7 +106,7 @@ impl Reports {
             .read(move |tx| {
                 let rows = tx.query(
                     "SELECT id, subject, report, at FROM check_reports \
-                     WHERE project = ?1 AND (?2 IS NULL OR subject = ?2) ORDER BY at DESC, id DESC LIMIT ?3",
+                     WHERE project = ?1 AND (CAST(?2 AS TEXT) IS NULL OR subject = ?2) ORDER BY at DESC, id DESC LIMIT ?3",
                     &params![project.as_str(), subject.clone(), limit],
                 )?;
                 rows.iter().map(read).collect()
