@@ -4,6 +4,9 @@
 //! [`Source`]s that SQL can read (and only read). A [`Profile`] is a mergeable summary of a table, computed in one pass.
 //! Where plans run is behind [`Engine`]: in this process by default, on a Ballista cluster with `everloop-ballista`.
 //!
+//! What is asynchronous here answers a boxed future: the code of an `async fn` is compiled anew in each crate that awaits
+//! it, and behind these few calls lies the whole planner.
+//!
 //! Arrow's types are the common tongue of tables and appear in public signatures; reach them through [`arrow`].
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -20,6 +20,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -69,23 +70,25 @@ impl Session {
     ///
     /// # Errors
     /// When the name is taken, no file is found, or the schema cannot be read.
-    pub async fn add(&self, name: &str, source: Source) -> Result<()> {
-        self.tables.engine().check_source(&source)?;
-        if self.context.table_exist(name_of(name)).map_err(from_datafusion)? {
-            return Err(Error::TableExists {
-                table: name.to_owned(),
-            });
-        }
-        let session = self.clone();
-        let table = self
-            .tables
-            .cpu()
-            .run(async move { session.provider(source).await })
-            .await?;
-        self.context
-            .register_table(name_of(name), table)
-            .map_err(from_datafusion)?;
-        Ok(())
+    pub fn add<'a>(&'a self, name: &'a str, source: Source) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.tables.engine().check_source(&source)?;
+            if self.context.table_exist(name_of(name)).map_err(from_datafusion)? {
+                return Err(Error::TableExists {
+                    table: name.to_owned(),
+                });
+            }
+            let session = self.clone();
+            let table = self
+                .tables
+                .cpu()
+                .run(async move { session.provider(source).await })
+                .await?;
+            self.context
+                .register_table(name_of(name), table)
+                .map_err(from_datafusion)?;
+            Ok(())
+        })
     }
 
     /// The names of the session's tables, sorted.
@@ -98,68 +101,74 @@ impl Session {
     ///
     /// # Errors
     /// When there is no such table.
-    pub async fn schema(&self, name: &str) -> Result<SchemaRef> {
-        Ok(self.table(name).await?.schema())
+    pub fn schema<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<SchemaRef>> {
+        Box::pin(async move { Ok(self.table(name).await?.schema()) })
     }
 
     /// Number of rows of a table; for Parquet read from the files' footers.
     ///
     /// # Errors
     /// When there is no such table or it cannot be read.
-    pub async fn rows(&self, name: &str) -> Result<u64> {
-        self.table(name).await?;
-        let answer = self
-            .sql(&format!(
-                "SELECT count(*) AS n FROM \"{}\"",
-                name.replace('"', "\"\"")
-            ))
-            .await?;
-        let frame = answer.to_frame()?;
-        let rows = frame.get("n").map_or(0.0, |values| values.number(0));
-        Ok(rows as u64)
+    pub fn rows<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            self.table(name).await?;
+            let answer = self
+                .sql(&format!(
+                    "SELECT count(*) AS n FROM \"{}\"",
+                    name.replace('"', "\"\"")
+                ))
+                .await?;
+            let frame = answer.to_frame()?;
+            let rows = frame.get("n").map_or(0.0, |values| values.number(0));
+            Ok(rows as u64)
+        })
     }
 
     /// Runs one statement that reads and collects its answer, up to the answer limit.
     ///
     /// # Errors
     /// With the place in the statement and a hint where they are known.
-    pub async fn sql(&self, text: &str) -> Result<Answer> {
-        let session = self.clone();
-        let text = text.to_owned();
-        self.tables
-            .cpu()
-            .run(async move {
-                let plan = session.physical(&text).await?;
-                session.collect(plan).await
-            })
-            .await
+    pub fn sql<'a>(&'a self, text: &'a str) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(async move {
+            let session = self.clone();
+            let text = text.to_owned();
+            self.tables
+                .cpu()
+                .run(async move {
+                    let plan = session.physical(&text).await?;
+                    session.collect(plan).await
+                })
+                .await
+        })
     }
 
     /// Runs one statement that reads and streams its answer.
     ///
     /// # Errors
     /// When the statement cannot be planned; later errors come as the stream's last item.
-    pub async fn stream(&self, text: &str) -> Result<RowStream> {
-        let session = self.clone();
-        let text = text.to_owned();
-        let plan = self
-            .tables
-            .cpu()
-            .run(async move { session.physical(&text).await })
-            .await?;
-        let schema = plan.schema();
-        let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
-        let session = self.clone();
-        let query = self.tables.cpu().spawn(async move {
-            let panicked = sender.clone();
-            let work = std::panic::AssertUnwindSafe(session.send(plan, sender));
-            if let Err(panic) = futures::FutureExt::catch_unwind(work).await {
-                let what = crate::cpu::panic_text(panic.as_ref());
-                // The reader may be gone; then nobody needs to know.
-                let _ = panicked.send(Err(Error::Panicked { what })).await;
-            }
-        });
-        Ok(RowStream::new(schema, receiver, query))
+    pub fn stream<'a>(&'a self, text: &'a str) -> BoxFuture<'a, Result<RowStream>> {
+        Box::pin(async move {
+            let session = self.clone();
+            let text = text.to_owned();
+            let plan = self
+                .tables
+                .cpu()
+                .run(async move { session.physical(&text).await })
+                .await?;
+            let schema = plan.schema();
+            let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
+            let session = self.clone();
+            let query = self.tables.cpu().spawn(async move {
+                let panicked = sender.clone();
+                let work = std::panic::AssertUnwindSafe(session.send(plan, sender));
+                if let Err(panic) = futures::FutureExt::catch_unwind(work).await {
+                    let what = crate::cpu::panic_text(panic.as_ref());
+                    // The reader may be gone; then nobody needs to know.
+                    let _ = panicked.send(Err(Error::Panicked { what })).await;
+                }
+            });
+            Ok(RowStream::new(schema, receiver, query))
+        })
     }
 
     /// Writes the answer of one statement to a Parquet file (zstd) at `path`. The same rows in the same order give
@@ -167,31 +176,35 @@ impl Session {
     ///
     /// # Errors
     /// As [`sql`](Self::sql), and when the file cannot be written.
-    pub async fn write_parquet(&self, text: &str, path: &Path) -> Result<Written> {
-        let session = self.clone();
-        let text = text.to_owned();
-        let path = path.to_owned();
-        self.tables
-            .cpu()
-            .run(async move {
-                let plan = session.physical(&text).await?;
-                let stream = session.execute(plan)?;
-                writing::write_parquet(stream, &path).await
-            })
-            .await
+    pub fn write_parquet<'a>(&'a self, text: &'a str, path: &'a Path) -> BoxFuture<'a, Result<Written>> {
+        Box::pin(async move {
+            let session = self.clone();
+            let text = text.to_owned();
+            let path = path.to_owned();
+            self.tables
+                .cpu()
+                .run(async move {
+                    let plan = session.physical(&text).await?;
+                    let stream = session.execute(plan)?;
+                    writing::write_parquet(stream, &path).await
+                })
+                .await
+        })
     }
 
     /// The profile of a table, in one pass.
     ///
     /// # Errors
     /// When there is no such table or it cannot be read.
-    pub async fn profile(&self, name: &str, options: ProfileOptions) -> Result<Profile> {
-        let table = self.table(name).await?;
-        let session = self.clone();
-        self.tables
-            .cpu()
-            .run(async move { crate::profile::scan::profile(&session, table, options).await })
-            .await
+    pub fn profile<'a>(&'a self, name: &'a str, options: ProfileOptions) -> BoxFuture<'a, Result<Profile>> {
+        Box::pin(async move {
+            let table = self.table(name).await?;
+            let session = self.clone();
+            self.tables
+                .cpu()
+                .run(async move { crate::profile::scan::profile(&session, table, options).await })
+                .await
+        })
     }
 
     pub(crate) fn context(&self) -> &SessionContext {

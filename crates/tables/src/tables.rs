@@ -15,6 +15,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 use everloop_objects::{Objects, ObjectsAsStore};
+use futures::future::BoxFuture;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use std::num::NonZeroUsize;
@@ -109,46 +110,52 @@ impl Tables {
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub async fn session(&self) -> Result<Session> {
-        Session::open(self.clone()).await
+    pub fn session(&self) -> BoxFuture<'_, Result<Session>> {
+        Box::pin(async move { Session::open(self.clone()).await })
     }
 
     /// Names and types of the columns of `source`.
     ///
     /// # Errors
     /// When the source cannot be read.
-    pub async fn schema(&self, source: Source) -> Result<SchemaRef> {
-        let session = self.session().await?;
-        session.add(ONE_TABLE, source).await?;
-        session.schema(ONE_TABLE).await
+    pub fn schema(&self, source: Source) -> BoxFuture<'_, Result<SchemaRef>> {
+        Box::pin(async move {
+            let session = self.session().await?;
+            session.add(ONE_TABLE, source).await?;
+            session.schema(ONE_TABLE).await
+        })
     }
 
     /// Number of rows of `source`; for Parquet read from the files' footers.
     ///
     /// # Errors
     /// When the source cannot be read.
-    pub async fn rows(&self, source: Source) -> Result<u64> {
-        let session = self.session().await?;
-        session.add(ONE_TABLE, source).await?;
-        session.rows(ONE_TABLE).await
+    pub fn rows(&self, source: Source) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            let session = self.session().await?;
+            session.add(ONE_TABLE, source).await?;
+            session.rows(ONE_TABLE).await
+        })
     }
 
     /// The profile of `source`, in one pass.
     ///
     /// # Errors
     /// When the source cannot be read.
-    pub async fn profile(&self, source: Source) -> Result<Profile> {
-        self.profile_with(source, ProfileOptions::default()).await
+    pub fn profile(&self, source: Source) -> BoxFuture<'_, Result<Profile>> {
+        Box::pin(async move { self.profile_with(source, ProfileOptions::default()).await })
     }
 
     /// The profile of `source`, in one pass, with `options`.
     ///
     /// # Errors
     /// When the source cannot be read.
-    pub async fn profile_with(&self, source: Source, options: ProfileOptions) -> Result<Profile> {
-        let session = self.session().await?;
-        session.add(ONE_TABLE, source).await?;
-        session.profile(ONE_TABLE, options).await
+    pub fn profile_with(&self, source: Source, options: ProfileOptions) -> BoxFuture<'_, Result<Profile>> {
+        Box::pin(async move {
+            let session = self.session().await?;
+            session.add(ONE_TABLE, source).await?;
+            session.profile(ONE_TABLE, options).await
+        })
     }
 
     /// Memory, caches and stores, for engines that run plans in this process.
