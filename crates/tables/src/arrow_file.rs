@@ -24,16 +24,9 @@ const COMPRESSED_PREFIX: u64 = 8;
 /// A batch may hold this many bytes when decompressed.
 const MAX_BATCH: u64 = 2 << 30;
 
-/// The schema that all `files` share, after each was looked over.
-pub(crate) async fn schema(store: &Arc<dyn ObjectStore>, files: &[ObjectMeta]) -> Result<SchemaRef> {
-    let mut schemas = Vec::with_capacity(files.len());
-    for file in files {
-        schemas.push(Reader { store, file }.check().await?);
-    }
-    let merged = Schema::try_merge(schemas).map_err(|error| Error::DifferentColumns {
-        detail: error.to_string(),
-    })?;
-    Ok(Arc::new(merged))
+/// The schema of a file, after it was looked over.
+pub(crate) async fn schema(store: &Arc<dyn ObjectStore>, file: &ObjectMeta) -> Result<SchemaRef> {
+    Ok(Arc::new(Reader { store, file }.check().await?))
 }
 
 struct Reader<'a> {

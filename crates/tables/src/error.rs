@@ -252,6 +252,20 @@ pub enum Error {
         /// The first difference.
         detail: String,
     },
+    /// A column has types in two files of one table that no type holds the values of.
+    #[error("column \"{column}\" is {first} in \"{first_file}\" and {second} in \"{second_file}\"")]
+    MixedTypes {
+        /// The column.
+        column: String,
+        /// Its type in the first file.
+        first: String,
+        /// That file.
+        first_file: String,
+        /// Its type in the other.
+        second: String,
+        /// The other file.
+        second_file: String,
+    },
     /// A stored profile cannot be read.
     #[error("the stored profile cannot be read: {detail}")]
     InvalidProfile {
@@ -308,6 +322,7 @@ impl Coded for Error {
             | Self::WrongType { .. }
             | Self::UnequalRows(_)
             | Self::DifferentColumns { .. }
+            | Self::MixedTypes { .. }
             | Self::UnsupportedType { .. } => Code::InvalidArgument,
             Self::TableExists { .. } => Code::AlreadyExists,
             Self::ReadOnly { .. } | Self::Forbidden { .. } => Code::PermissionDenied,
@@ -370,6 +385,9 @@ impl Coded for Error {
             Self::OutOfMemory { .. } => "raise the memory limit, or read fewer columns or rows",
             Self::ReadOnly { .. } => "write a SELECT; results are kept by writing them to a dataset",
             Self::TooManyFiles { .. } => "narrow the glob, or join small files",
+            Self::MixedTypes { .. } => {
+                "write one of the files again with the column cast to the other's type, or make two tables of them"
+            }
             Self::Damaged { .. } => "write the file again from its source",
             Self::InvalidProfile { .. } => "profile the data again",
             Self::Engine { .. } => "check that the scheduler runs and its address is right",

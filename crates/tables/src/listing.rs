@@ -1,12 +1,14 @@
 //! From a list of files to a table.
 
+mod widen;
+
 use crate::arrow_file;
 use crate::cpu::panic_text;
 use crate::error::{Error, Result, from_datafusion};
 use crate::resolve::Files;
 use crate::source::{CsvFormat, Format};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::Column;
+use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::csv::CsvFormat as CsvReader;
@@ -16,13 +18,17 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::datasource::{TableProvider, ViewTable, provider_as_source};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit, when};
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use widen::Wide;
 
 /// JSON lines read to find out the types of the columns.
 const JSON_INFER_ROWS: usize = 1_000;
+
+/// Files asked for their schema at the same time.
+const SCHEMAS_AT_ONCE: usize = 32;
 
 /// The one format that all files have by their extensions.
 pub(crate) fn common_format(files: &Files) -> Result<Format> {
@@ -45,6 +51,9 @@ pub(crate) fn common_format(files: &Files) -> Result<Format> {
 }
 
 /// A table over files of one format, with at most `max_columns`. Reads what the types need, not the rows.
+///
+/// Files of Parquet and Arrow say their types themselves; where they differ, the table has what [`widen`]
+/// makes of them. Files of text have the types that their first records together ask for.
 pub(crate) async fn table(
     state: &SessionState,
     files: &Files,
@@ -56,15 +65,110 @@ pub(crate) async fn table(
     if full.is_empty() {
         return Err(Error::EmptySource);
     }
-    let schema = infer(state, files, format, &full).await?;
-    check_columns(&schema, max_columns)?;
     match format {
-        Format::Csv(csv) if !csv.nulls.is_empty() => {
-            let texts = listing(files, &full, format, as_texts(&schema))?;
-            with_nulls(texts, &schema, csv)
+        Format::Csv(_) | Format::JsonLines => {
+            let schema = text_schema(state, files, format, &full).await?;
+            check_columns(&schema, max_columns)?;
+            match format {
+                Format::Csv(csv) if !csv.nulls.is_empty() => {
+                    let texts = listing(files, &full, format, as_texts(&schema))?;
+                    with_nulls(texts, &schema, csv)
+                }
+                _ => Ok(Arc::new(listing(files, &full, format, schema)?)),
+            }
         }
-        _ => Ok(Arc::new(listing(files, &full, format, schema)?)),
+        Format::Parquet | Format::Arrow => {
+            let (runs, schema) = typed(state, files, format, &full).await?;
+            check_columns(&schema, max_columns)?;
+            match (format, runs.as_slice()) {
+                // The reader of Parquet casts each file's columns to the table's. That of Arrow takes them for what
+                // the table says.
+                (Format::Arrow, [_, _, ..]) => in_runs(files, format, &full, &runs, &schema),
+                _ => Ok(Arc::new(listing(files, &full, format, schema)?)),
+            }
+        }
     }
+}
+
+/// Files in a row that have one schema.
+struct Run {
+    schema: SchemaRef,
+    files: usize,
+}
+
+/// The schemas of files that say their types, and the one that all of them fit in.
+async fn typed(
+    state: &SessionState,
+    files: &Files,
+    format: &Format,
+    full: &[ObjectMeta],
+) -> Result<(Vec<Run>, SchemaRef)> {
+    // Made before they are polled: a closure inside the stream would hide from the compiler that they are `Send`.
+    let asked: Vec<_> = full
+        .iter()
+        .map(|file| file_schema(state, files, format, file))
+        .collect();
+    let mut schemas = futures::stream::iter(asked).buffered(SCHEMAS_AT_ONCE);
+    let mut wide = Wide::default();
+    let mut runs: Vec<Run> = Vec::new();
+    let mut index = 0;
+    while let Some(schema) = schemas.try_next().await? {
+        wide.add(&schema).map_err(|clash| Error::MixedTypes {
+            column: clash.column,
+            first: clash.before.1.to_string(),
+            first_file: files.name(&full[clash.before.0]),
+            second: clash.found.to_string(),
+            second_file: files.name(&full[index]),
+        })?;
+        match runs.last_mut() {
+            Some(run) if run.schema.fields() == schema.fields() => run.files += 1,
+            _ => runs.push(Run { schema, files: 1 }),
+        }
+        index += 1;
+    }
+    // One schema is taken as it is, with what its writer noted beside the types.
+    let schema = match runs.as_slice() {
+        [run] => Arc::clone(&run.schema),
+        _ => Arc::new(wide.finish()),
+    };
+    Ok((runs, schema))
+}
+
+/// One table from files of different columns: a view that reads each run of files as it is, and casts.
+fn in_runs(
+    files: &Files,
+    format: &Format,
+    full: &[ObjectMeta],
+    runs: &[Run],
+    schema: &Schema,
+) -> Result<Arc<dyn TableProvider>> {
+    let mut plan: Option<LogicalPlanBuilder> = None;
+    let mut start = 0;
+    for run in runs {
+        let some = &full[start..start + run.files];
+        start += run.files;
+        let table = listing(files, some, format, Arc::clone(&run.schema))?;
+        let columns = schema.fields().iter().map(|field| {
+            let name = field.name();
+            let value = match run.schema.field_with_name(name) {
+                Ok(own) if own.data_type() == field.data_type() => Expr::Column(Column::from_name(name)),
+                Ok(_) => cast(Expr::Column(Column::from_name(name)), field.data_type().clone()),
+                Err(_) => cast(lit(ScalarValue::Null), field.data_type().clone()),
+            };
+            value.alias(name)
+        });
+        let part = LogicalPlanBuilder::scan("file", provider_as_source(Arc::new(table)), None)
+            .and_then(|part| part.project(columns))
+            .map_err(from_datafusion)?;
+        plan = Some(match plan {
+            None => part,
+            Some(before) => before
+                .union(part.build().map_err(from_datafusion)?)
+                .map_err(from_datafusion)?,
+        });
+    }
+    let plan = plan.ok_or(Error::EmptySource)?.build().map_err(from_datafusion)?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 /// Refuses tables that are wider than the limit.
@@ -76,28 +180,51 @@ pub(crate) fn check_columns(schema: &Schema, limit: usize) -> Result<()> {
     Ok(())
 }
 
-/// The schema that all files share. A reader that panics over a file says that the file is damaged.
-async fn infer(
+/// The schema that all files of text share.
+async fn text_schema(
     state: &SessionState,
     files: &Files,
     format: &Format,
     full: &[ObjectMeta],
 ) -> Result<SchemaRef> {
+    let place = full.first().map(|file| file.location.to_string());
     let inferring = async {
-        match format {
-            Format::Arrow => arrow_file::schema(&files.store, full).await,
-            _ => {
-                let inferred = reader(format).infer_schema(state, &files.store, full).await;
-                inferred.map_err(from_datafusion)
-            }
-        }
+        let inferred = reader(format).infer_schema(state, &files.store, full).await;
+        inferred.map_err(from_datafusion)
     };
+    guarded(format, place, inferring).await
+}
+
+/// The schema that a file says it has.
+async fn file_schema(
+    state: &SessionState,
+    files: &Files,
+    format: &Format,
+    file: &ObjectMeta,
+) -> Result<SchemaRef> {
+    let inferring = async {
+        if matches!(format, Format::Arrow) {
+            return arrow_file::schema(&files.store, file).await;
+        }
+        let one = std::slice::from_ref(file);
+        let inferred = reader(format).infer_schema(state, &files.store, one).await;
+        inferred.map_err(from_datafusion)
+    };
+    guarded(format, Some(file.location.to_string()), inferring).await
+}
+
+/// A reader that panics over a file says that the file is damaged.
+async fn guarded(
+    format: &Format,
+    place: Option<String>,
+    inferring: impl Future<Output = Result<SchemaRef>>,
+) -> Result<SchemaRef> {
     match AssertUnwindSafe(inferring).catch_unwind().await {
         Ok(schema) => schema,
         Err(panic) => Err(Error::Damaged {
             format: format.name(),
             detail: panic_text(panic.as_ref()),
-            place: full.first().map(|file| file.location.to_string()),
+            place,
         }),
     }
 }

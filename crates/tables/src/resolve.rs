@@ -31,6 +31,15 @@ impl Files {
     pub(crate) fn url(&self, file: &ObjectMeta) -> Url {
         file_url(&self.store_url, &file.location)
     }
+
+    /// What people call a file: its path, or the name that an object was given.
+    pub(crate) fn name(&self, file: &ObjectMeta) -> String {
+        let path = file.location.as_ref();
+        if self.store_url.as_str() != OBJECTS_URL {
+            return path.to_owned();
+        }
+        path.rsplit('/').next().unwrap_or(path).to_owned()
+    }
 }
 
 /// The URL of `location` in the store at `store_url`.

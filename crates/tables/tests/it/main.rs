@@ -9,6 +9,7 @@ mod formats;
 mod hostile;
 mod laws;
 mod limits;
+mod mixed;
 mod objects;
 mod order;
 mod profile;
