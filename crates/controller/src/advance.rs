@@ -118,7 +118,7 @@ impl Controller {
             let version = snapshot.version.reference();
             let subject = format!("dataset:{version}");
             let source = self.0.parts.datasets.manifest(&snapshot.version).await?.source();
-            let report = run_suite(&self.0.parts.tables, suite, source, self.now()).await?;
+            let report = run_suite(self.0.parts.datasets.tables(), suite, source, self.now()).await?;
             let failures: Vec<String> = report
                 .failures()
                 .into_iter()

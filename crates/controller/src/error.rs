@@ -1,6 +1,6 @@
 //! What can go wrong on the way round.
 
-use everloop_core::{Code, Coded, ModelName};
+use everloop_core::{Code, Coded, ModelName, Timestamp};
 use std::path::PathBuf;
 
 /// The result of this crate's functions.
@@ -39,6 +39,12 @@ pub enum Error {
         id: String,
         /// Where it stands.
         state: &'static str,
+    },
+    /// Objects are being collected, or copied while nothing may be collected.
+    #[error("objects are being collected or backed up, until {until} unless that goes on")]
+    Collecting {
+        /// When it ends at the latest, if its process died.
+        until: Timestamp,
     },
     /// The rows that gates judge on can't be used.
     #[error("can't judge on \"{source_name}\": {problem}")]
@@ -149,6 +155,7 @@ impl Coded for Error {
         inner!(self, code,
             Error::Project { .. } | Error::TestRows { .. } | Error::Push { .. } => Code::InvalidArgument,
             Error::NoModel { .. } | Error::Busy { .. } | Error::OutChanged { .. } => Code::FailedPrecondition,
+            Error::Collecting { .. } => Code::Conflict,
             Error::NoVersion { .. } | Error::Unknown { .. } => Code::NotFound,
             Error::Damaged { .. } => Code::DataLoss,
             Error::Io { source, .. } => Code::of_io(source),
@@ -160,6 +167,7 @@ impl Coded for Error {
             Error::Project { path, .. } => Some(path.display().to_string()),
             Error::NoModel { .. }
             | Error::Busy { .. }
+            | Error::Collecting { .. }
             | Error::TestRows { .. }
             | Error::Push { .. }
             | Error::NoVersion { .. }
@@ -176,6 +184,7 @@ impl Coded for Error {
             Error::NoModel { .. } => Some("add a \"model\" section to everloop.yaml".to_owned()),
             Error::NoVersion { .. } => Some("\"everloop model show\" lists the versions".to_owned()),
             Error::Busy { .. } => Some("wait for it, or cancel its pipeline run".to_owned()),
+            Error::Collecting { .. } => Some("try again when it is over".to_owned()),
             Error::TestRows { .. } => Some(TEST_ROWS.to_owned()),
             Error::Unknown { .. } => Some(SUBJECTS.to_owned()),
             Error::OutChanged { .. } => Some(OUT_CHANGED.to_owned()),

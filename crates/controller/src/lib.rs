@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod advance;
+mod collecting;
 mod controller;
 mod decisions;
 mod error;
@@ -26,6 +27,7 @@ mod triggers;
 mod watching;
 mod why;
 
+pub use collecting::{Collection, release_copied};
 pub use controller::{Controller, Parts};
 pub use decisions::{Decision, decisions, find as find_decision};
 pub use error::{Error, Result};

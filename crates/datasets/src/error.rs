@@ -1,7 +1,9 @@
 //! What can go wrong with data.
 
-use everloop_core::{Code, Coded, DatasetName};
+use everloop_core::{Code, Coded, DatasetName, Timestamp};
 use std::path::PathBuf;
+
+use crate::VersionRef;
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -25,6 +27,22 @@ pub enum Error {
         name: DatasetName,
         /// What was asked for.
         wanted: String,
+    },
+    /// The version was deleted.
+    #[error("{version} was deleted at {at}")]
+    Deleted {
+        /// The version.
+        version: VersionRef,
+        /// When.
+        at: Timestamp,
+    },
+    /// The newest version is what everything reads.
+    #[error("{name}@{number} is the newest version and is not deleted")]
+    NewestVersion {
+        /// The dataset.
+        name: DatasetName,
+        /// The version.
+        number: u64,
     },
     /// No file matches the dataset's paths.
     #[error("dataset \"{name}\": no file matches {}", quoted(paths))]
@@ -128,7 +146,10 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Self::NoSuchDataset { .. } | Self::NoSuchVersion { .. } => Code::NotFound,
-            Self::NoFiles { .. } | Self::WouldOverwrite { .. } => Code::FailedPrecondition,
+            Self::NoFiles { .. }
+            | Self::WouldOverwrite { .. }
+            | Self::Deleted { .. }
+            | Self::NewestVersion { .. } => Code::FailedPrecondition,
             Self::BadGlob { .. } | Self::Outside { .. } => Code::InvalidArgument,
             Self::ChangedWhileRead { .. } => Code::Conflict,
             Self::Io { source, .. } => match source.kind() {
@@ -158,7 +179,12 @@ impl Coded for Error {
                 everloop_core::did_you_mean(name.as_str(), known.iter().map(String::as_str))
                     .or_else(|| Some("name one under \"datasets\" in everloop.yaml".to_owned()))
             }
-            Self::NoSuchVersion { .. } => Some("\"everloop data log\" lists the versions".to_owned()),
+            Self::NoSuchVersion { .. } | Self::Deleted { .. } => {
+                Some("\"everloop data log\" lists the versions".to_owned())
+            }
+            Self::NewestVersion { .. } => {
+                Some("take a snapshot of other files first; then this one can go".to_owned())
+            }
             Self::NoFiles { .. } => {
                 Some("check the path in everloop.yaml, or put the first file there".to_owned())
             }

@@ -12,6 +12,7 @@ mod diff;
 mod error;
 mod files;
 mod manifest;
+mod references;
 mod snapshot;
 mod store;
 mod watch;
@@ -21,7 +22,5 @@ pub use diff::{ColumnChange, Diff, FileChange, SchemaChange};
 pub use error::{Error, Result};
 pub use manifest::{FileEntry, Manifest};
 pub use snapshot::Snapshot;
-pub use store::{
-    ColumnSchema, Dataset, Datasets, MIGRATIONS, Selector, Spec, Version, VersionRef, latest, live_objects,
-};
+pub use store::{ColumnSchema, Dataset, Datasets, MIGRATIONS, Selector, Spec, Version, VersionRef, latest};
 pub use watch::{Watch, Watcher};

@@ -115,6 +115,7 @@ impl Datasets {
             run: origin.run,
             actor: actor.to_string(),
             created_at: self.clock.now(),
+            deleted_at: None,
         };
         let (project, actor) = (project.clone(), actor.clone());
         self.db
@@ -124,13 +125,15 @@ impl Datasets {
 
     /// Stores the files that changed since they were last seen.
     async fn store_files(&self, found: &[Found]) -> Result<Vec<FileEntry>> {
-        let known = self.known_stats(found).await?;
+        let mut known = self.known_stats(found).await?;
+        // Held, not only looked up: nothing may refer to them yet.
+        let hashes: Vec<Hash> = known.values().copied().collect();
+        let missing = self.objects.hold(&hashes).await?;
+        known.retain(|_, hash| !missing.contains(hash));
         let mut entries = Vec::with_capacity(found.len());
         let mut seen = Vec::new();
         for file in found {
-            if let Some(hash) = known.get(&file.absolute.to_string_lossy().into_owned())
-                && self.objects.exists(hash).await?
-            {
+            if let Some(hash) = known.get(&file.absolute.to_string_lossy().into_owned()) {
                 entries.push(FileEntry {
                     path: file.path.clone(),
                     hash: *hash,
@@ -262,7 +265,12 @@ impl Datasets {
             return Ok(None);
         };
         let columns = document(&columns, "columns of a file")?;
-        Ok(Some((self.read_profile(&profile).await?, columns)))
+        match self.read_profile(&profile).await {
+            Ok(profile) => Ok(Some((profile, columns))),
+            // Collected since the last version with this file was deleted.
+            Err(Error::Objects(everloop_objects::Error::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn profile_file(&self, file: &FileEntry) -> Result<(Profile, Vec<ColumnSchema>)> {
@@ -276,7 +284,7 @@ impl Datasets {
             .write(move |tx| {
                 tx.execute(
                     "INSERT INTO dataset_file_profiles (file_hash, profile, columns_json) VALUES (?1, ?2, ?3) \
-                     ON CONFLICT (file_hash) DO NOTHING",
+                     ON CONFLICT (file_hash) DO UPDATE SET profile = excluded.profile",
                     &row,
                 )?;
                 Ok::<_, Error>(())

@@ -12,12 +12,20 @@ use std::fmt;
 use crate::{Error, Manifest, Result, Snapshot};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    component: "datasets",
-    number: 1,
-    name: "datasets",
-    sql: include_str!("../migrations/0001_datasets.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        component: "datasets",
+        number: 1,
+        name: "datasets",
+        sql: include_str!("../migrations/0001_datasets.sql"),
+    },
+    Migration {
+        component: "datasets",
+        number: 2,
+        name: "deleted versions",
+        sql: include_str!("../migrations/0002_deleted_versions.sql"),
+    },
+];
 
 /// Where a dataset's files are and what they mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +106,8 @@ pub struct Version {
     pub actor: String,
     /// When.
     pub created_at: Timestamp,
+    /// When it was deleted. Its row stays; its files are gone sooner or later.
+    pub deleted_at: Option<Timestamp>,
 }
 
 impl Version {
@@ -107,6 +117,17 @@ impl Version {
         VersionRef {
             name: self.name.clone(),
             number: self.number,
+        }
+    }
+
+    /// Refuses to look for the objects of a deleted version, whether or not they are still there.
+    fn check_kept(&self) -> Result<()> {
+        match self.deleted_at {
+            None => Ok(()),
+            Some(at) => Err(Error::Deleted {
+                version: self.reference(),
+                at,
+            }),
         }
     }
 }
@@ -151,6 +172,12 @@ impl Datasets {
             objects,
             tables,
         }
+    }
+
+    /// What versions are read and profiled with.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// Names a dataset, or changes its spec; the same spec again changes nothing.
@@ -251,14 +278,37 @@ impl Datasets {
             .await
     }
 
+    /// Deletes a version: its row stays with its history, its files become the collector's. Again is fine.
+    ///
+    /// # Errors
+    /// [`Error::NewestVersion`], for that is what everything reads; when there is no such version, or the database
+    /// fails.
+    pub async fn delete(
+        &self,
+        project: &ProjectName,
+        actor: &Actor,
+        version: &VersionRef,
+    ) -> Result<Version> {
+        let (project, actor, version) = (project.clone(), actor.clone(), version.clone());
+        let at = self.clock.now();
+        self.db
+            .write(move |tx| delete(tx, at, &project, &actor, &version))
+            .await
+    }
+
     /// The files of a version.
     ///
     /// # Errors
-    /// When the manifest can't be read.
+    /// [`Error::Deleted`], or when the manifest can't be read.
     pub async fn manifest(&self, version: &Version) -> Result<Manifest> {
-        let bytes = self.objects.get_bytes(&version.digest).await?;
+        version.check_kept()?;
+        self.read_manifest(version.digest).await
+    }
+
+    pub(crate) async fn read_manifest(&self, hash: Hash) -> Result<Manifest> {
+        let bytes = self.objects.get_bytes(&hash).await?;
         serde_json::from_slice(&bytes).map_err(|error| Error::Damaged {
-            what: format!("manifest of {}", version.reference()),
+            what: format!("manifest {hash}"),
             problem: error.to_string(),
         })
     }
@@ -266,8 +316,9 @@ impl Datasets {
     /// The profile of a version.
     ///
     /// # Errors
-    /// When the profile can't be read.
+    /// [`Error::Deleted`], or when the profile can't be read.
     pub async fn profile(&self, version: &Version) -> Result<Profile> {
+        version.check_kept()?;
         self.read_profile(&version.profile).await
     }
 
@@ -361,29 +412,50 @@ pub fn latest(tx: &mut Tx<'_>, project: &ProjectName, name: &DatasetName) -> Res
     find_version(tx, project, name, Selector::Latest)
 }
 
-/// Objects that versions name: manifests and profiles. The files are named inside the manifests.
-///
-/// # Errors
-/// When the database fails.
-pub fn live_objects(tx: &mut Tx<'_>) -> Result<LiveObjects> {
-    let mut live = LiveObjects::default();
-    for row in tx.query("SELECT DISTINCT digest, profile FROM dataset_versions", &[])? {
-        live.manifests.push(row.get("digest")?);
-        live.others.push(row.get("profile")?);
+/// Marks a version as deleted, with its ledger row; one that is deleted already stays as it is.
+fn delete(
+    tx: &mut Tx<'_>,
+    at: Timestamp,
+    project: &ProjectName,
+    actor: &Actor,
+    wanted: &VersionRef,
+) -> Result<Version> {
+    tx.lock(&format!("dataset:{project}/{}", wanted.name))?;
+    let dataset = get(tx, project, &wanted.name)?;
+    let found = find_version(tx, project, &wanted.name, Selector::Number(wanted.number))?;
+    let Some(version) = found else {
+        return Err(Error::NoSuchVersion {
+            name: wanted.name.clone(),
+            wanted: wanted.number.to_string(),
+        });
+    };
+    if dataset.latest == Some(version.number) {
+        return Err(Error::NewestVersion {
+            name: wanted.name.clone(),
+            number: version.number,
+        });
     }
-    for row in tx.query("SELECT profile FROM dataset_file_profiles", &[])? {
-        live.others.push(row.get("profile")?);
+    if version.deleted_at.is_some() {
+        return Ok(version);
     }
-    Ok(live)
-}
-
-/// What the collector must keep.
-#[derive(Debug, Clone, Default)]
-pub struct LiveObjects {
-    /// Manifests, whose files are to be kept too.
-    pub manifests: Vec<Hash>,
-    /// Other objects.
-    pub others: Vec<Hash>,
+    tx.execute(
+        "UPDATE dataset_versions SET deleted_at = ?4 WHERE project = ?1 AND name = ?2 AND number = ?3",
+        &params![project.as_str(), wanted.name.as_str(), wanted.number, at],
+    )?;
+    let event = NewEvent {
+        project: project.clone(),
+        actor: actor.clone(),
+        kind: "dataset.version_deleted",
+        subject: format!("dataset:{wanted}"),
+        payload: json!({
+            "dataset": version.name, "version": version.number, "digest": version.digest, "bytes": version.bytes,
+        }),
+    };
+    everloop_ledger::append(tx, at, event)?;
+    Ok(Version {
+        deleted_at: Some(at),
+        ..version
+    })
 }
 
 /// Stores a new version under the next number, with its ledger row; the newest again when it has the same content.
@@ -475,6 +547,7 @@ fn read_version(row: &Row) -> Result<Version> {
         run: row.get::<Option<String>>("run_id")?.map(RunId::new),
         actor: row.get("actor")?,
         created_at: row.get("created_at")?,
+        deleted_at: row.get("deleted_at")?,
     })
 }
 

@@ -76,6 +76,9 @@ impl Objects {
     /// # Errors
     /// When the store fails, or the list of a large object's chunks is damaged.
     pub async fn hold(&self, hashes: &[Hash]) -> Result<Vec<Hash>> {
+        if hashes.is_empty() {
+            return Ok(Vec::new());
+        }
         let found: Vec<(Hash, Option<Files>)> = stream::iter(hashes.iter().copied())
             .map(|hash| async move { Ok((hash, self.files(&hash).await?)) })
             .buffered(AT_ONCE)

@@ -262,11 +262,12 @@ impl Attempt {
             let Some(found) = self.decider.files.dataset(&dataset.path).await? else {
                 continue;
             };
-            for file in &found.files {
-                if !self.pipelines.objects.exists(&file.hash).await? {
-                    let path = self.decider.files.absolute(&file.path);
-                    self.pipelines.objects.put_file(&path).await?;
-                }
+            let hashes: Vec<Hash> = found.files.iter().map(|file| file.hash).collect();
+            // Held, not only looked up: nothing may refer to them yet.
+            let missing = self.pipelines.objects.hold(&hashes).await?;
+            for file in found.files.iter().filter(|file| missing.contains(&file.hash)) {
+                let path = self.decider.files.absolute(&file.path);
+                self.pipelines.objects.put_file(&path).await?;
             }
             self.register(name, dataset).await?;
             let parents: Vec<VersionRef> = versions.values().map(Version::reference).collect();

@@ -184,14 +184,19 @@ impl Files {
         let Some((folder, found)) = blocking(move || files.list(&owned)).await? else {
             return Ok(None);
         };
-        let mut stored = vec![None; found.len()];
+        let mut stored: Vec<Option<Hash>> = found
+            .iter()
+            .map(|(_, absolute, stat)| self.known(absolute, *stat))
+            .collect();
+        // Held, not only looked up: nothing may refer to them yet.
+        let known: Vec<Hash> = stored.iter().flatten().copied().collect();
+        let missing = objects.hold(&known).await?;
         let mut small = Vec::new();
         for (index, (_, absolute, stat)) in found.iter().enumerate() {
-            if let Some(hash) = self.known(absolute, *stat)
-                && objects.exists(&hash).await?
-            {
-                stored[index] = Some(hash);
-            } else if stat.size <= SMALL {
+            if stored[index].is_some_and(|hash| !missing.contains(&hash)) {
+                continue;
+            }
+            if stat.size <= SMALL {
                 small.push(index);
             } else {
                 stored[index] = Some(objects.put_file(absolute).await?.hash);

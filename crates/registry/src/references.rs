@@ -23,3 +23,17 @@ pub fn referenced(tx: &mut Tx<'_>, after: Option<&Hash>, limit: usize) -> Result
     )?;
     rows.iter().map(|row| Ok(row.get("hash")?)).collect()
 }
+
+/// What the tag `key` says on living versions of any project, each value once: some tags name objects.
+///
+/// # Errors
+/// Those of the database.
+pub fn tagged(tx: &mut Tx<'_>, key: &str) -> Result<Vec<String>> {
+    let rows = tx.query(
+        "SELECT DISTINCT t.value FROM model_version_tags t
+         JOIN model_versions v ON v.model = t.model AND v.version = t.version
+         WHERE t.key = ?1 AND v.deleted_at IS NULL",
+        &params![key],
+    )?;
+    rows.iter().map(|row| Ok(row.get("value")?)).collect()
+}
