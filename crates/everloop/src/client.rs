@@ -91,13 +91,36 @@ impl Coded for ClientError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Refused { hint, .. } => hint.clone(),
-            Self::Unreachable { .. } => Some(
-                "start it with \"everloop server\", or unset EVERLOOP_URL to work on the project's own store"
-                    .into(),
-            ),
+            Self::Unreachable { source, .. } => Some(advice(source).to_owned()),
             Self::Unexpected { .. } => Some("are the server and this program of the same version?".into()),
         }
     }
+}
+
+/// What to do about a server that can't be reached.
+fn advice(error: &reqwest::Error) -> &'static str {
+    let mut words = String::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        words.push_str(&next.to_string());
+        cause = next.source();
+    }
+    if words.contains("UnknownIssuer") {
+        return "name the file of the authority that signed its certificate with EVERLOOP_CA_FILE";
+    }
+    if words.contains("CaUsedAsEndEntity") {
+        return "its certificate says that it is an authority (CA:TRUE); give the server one that does not";
+    }
+    if words.contains("Expired") || words.contains("expired") {
+        return "give the server a new certificate, and check this machine's clock";
+    }
+    if words.contains("certificate") {
+        return "name the server as its certificate does";
+    }
+    if words.contains("InvalidContentType") || words.contains("corrupt message") {
+        return "it does not speak TLS: use http://";
+    }
+    "start it with \"everloop server\", or unset EVERLOOP_URL to work on the project's own store"
 }
 
 /// Asks the server, or this process.
@@ -124,12 +147,20 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The server at `base`, such as `http://127.0.0.1:5000`.
+    /// The server at `base`, such as `http://127.0.0.1:5000`; `trusted` are authorities beside the public ones.
     #[must_use]
-    pub fn new(base: &str, token: Option<String>, project: Option<String>) -> Self {
-        let http = reqwest::Client::builder()
+    pub fn new(
+        base: &str,
+        token: Option<String>,
+        project: Option<String>,
+        trusted: Vec<reqwest::Certificate>,
+    ) -> Self {
+        let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .read_timeout(SILENCE);
+        let http = trusted
+            .into_iter()
+            .fold(builder, reqwest::ClientBuilder::add_root_certificate)
             .build();
         // Only a process without any TLS provider fails here, and `main` installs one before anything else.
         let http = http.expect("the TLS provider that main installed");

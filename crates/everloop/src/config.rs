@@ -60,6 +60,12 @@ pub const SETTINGS: &[Setting] = &[
         "Object store: a folder, s3://..., gs://... or az://...; unset means HOME/objects",
     ),
     setting(
+        "engine",
+        "EVERLOOP_ENGINE",
+        "",
+        "Where queries, profiles and checks of data run: local, or ballista://HOST:PORT; unset means local",
+    ),
+    setting(
         "listen",
         "EVERLOOP_LISTEN",
         "127.0.0.1:5000",
@@ -72,6 +78,12 @@ pub const SETTINGS: &[Setting] = &[
         "PEM certificate chain of the server",
     ),
     setting("tls.key", "EVERLOOP_TLS_KEY", "", "PEM private key of the server"),
+    setting(
+        "tls.ca",
+        "EVERLOOP_CA_FILE",
+        "",
+        "PEM certificates that commands trust beside the public ones when they ask the server of EVERLOOP_URL",
+    ),
     setting(
         "threads",
         "EVERLOOP_THREADS",

@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::client::{Client, Remote};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Origin};
+use crate::engine;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::problem::Problem;
@@ -64,8 +65,14 @@ impl Context {
         work: impl AsyncFnOnce(&Client) -> anyhow::Result<Exit>,
     ) -> anyhow::Result<Exit> {
         if let Some(url) = server_url() {
+            if *self.config.origin("engine") == Origin::Flag {
+                return Err(Problem::usage("the server chooses where its queries run")
+                    .hint("start the server with --engine, or unset EVERLOOP_URL")
+                    .into());
+            }
             let (token, project) = (variable("EVERLOOP_TOKEN"), variable("EVERLOOP_PROJECT"));
-            let client = Client::Remote(Remote::new(&url, token, project));
+            let remote = Remote::new(&url, token, project, trusted(&self.config)?);
+            let client = Client::Remote(remote);
             return until_interrupted(needs, work(&client)).await;
         }
         let app = self.open_own().await?;
@@ -117,8 +124,8 @@ impl Context {
     /// What the server part of the program is opened with.
     ///
     /// # Errors
-    /// When a setting does not parse.
-    pub fn app_options(&self, mode: Mode, clock: Clock) -> Result<AppOptions, ConfigError> {
+    /// When a setting does not parse, or names an engine that this build was made without.
+    pub fn app_options(&self, mode: Mode, clock: Clock) -> anyhow::Result<AppOptions> {
         let config = &self.config;
         Ok(AppOptions {
             home: config.home().to_owned(),
@@ -133,9 +140,28 @@ impl Context {
             stages: config.parsed("stages", "a number of stages")?,
             memory: config.memory()?,
             lease: config.lease()?,
+            engine: engine::engine(config)?,
             webhooks_allow: config.text("webhooks.allow").unwrap_or_default().to_owned(),
         })
     }
+}
+
+/// The authorities that the settings name beside the public ones.
+fn trusted(config: &Config) -> Result<Vec<reqwest::Certificate>, Problem> {
+    let Some(path) = config.text("tls.ca") else {
+        return Ok(Vec::new());
+    };
+    let refused = |problem: String| {
+        Problem::usage(format!("can't trust the certificates in \"{path}\": {problem}"))
+            .at(config.origin("tls.ca").to_string())
+            .hint("give a PEM file with the authority's certificate")
+    };
+    let text = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let found = reqwest::Certificate::from_pem_bundle(&text).map_err(|error| refused(error.to_string()))?;
+    if found.is_empty() {
+        return Err(refused("there are none".to_owned()));
+    }
+    Ok(found)
 }
 
 /// What `work` says, unless Ctrl-C comes first and nobody else minds it.

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod context;
 mod demo;
+mod engine;
 mod exit;
 mod logging;
 mod output;

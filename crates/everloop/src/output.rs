@@ -1,11 +1,13 @@
 //! Results go to stdout, all else to stderr; a closed pipe ends quietly; colour only on a terminal.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use everloop_core::Coded;
+use everloop_core::{Code, Coded};
 use everloop_server::api::Time;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
+
+use crate::problem::Problem;
 
 /// How this command shows things.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,27 @@ impl Output {
         if !self.quiet {
             eprintln!("{text}");
         }
+    }
+
+    /// Says what is about to be destroyed and waits for a yes; without a terminal `--yes` must have said so before.
+    ///
+    /// # Errors
+    /// When there is no terminal, or the answer is not yes.
+    pub fn confirm(self, what: &str) -> anyhow::Result<()> {
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            return Err(Problem::usage(format!("not done without a yes: {what}"))
+                .hint("say it with --yes")
+                .into());
+        }
+        let mut out = io::stderr().lock();
+        write!(out, "{what}. Go on? [y/N] ")?;
+        out.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Cancelled, "nothing was done").into())
     }
 
     /// Whether progress bars may be drawn.

@@ -108,8 +108,10 @@ fn coded(error: &anyhow::Error) -> Option<&dyn Coded> {
         everloop_server::OpenError,
         everloop_server::ListenError,
         everloop_access::Error,
+        everloop_controller::Error,
         everloop_db::Error,
         everloop_objects::Error,
+        everloop_tables::Error,
     );
     None
 }

@@ -3,7 +3,7 @@
 use everloop_access::{MIGRATIONS as ACCESS, Tokens};
 use everloop_checks::Reports;
 use everloop_controller::{Controller, Parts};
-use everloop_core::{Actor, ByteSize, Clock, Code, Coded, Ids, ModelName, ProjectName};
+use everloop_core::{Actor, ByteSize, Clock, Code, Ids, ModelName, ProjectName};
 use everloop_datasets::Datasets;
 use everloop_db::{Db, DbUrl, Migration};
 use everloop_ledger::AnchorFile;
@@ -14,9 +14,9 @@ use everloop_project::Project;
 use everloop_registry::Registry;
 use everloop_runtime::{Limits, Model};
 use everloop_serving::{ModelSource, Serving, ServingOptions};
-use everloop_tables::{Tables, TablesOptions};
+use everloop_tables::{Engine, Tables, TablesOptions};
 use everloop_tracking::Tracking;
-use everloop_webhooks::{Allow, Egress, Outbox, UnknownAllowance, hooks_of};
+use everloop_webhooks::{Allow, Egress, Outbox, hooks_of};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::ledger::VerificationBody;
 use crate::figures::{Figures, Waiting};
 use crate::project_file::ProjectFile;
-use crate::{ApiError, ApiResult, GIT_SECRET_VARIABLE, Metrics, RegisteredModels};
+use crate::{ApiError, ApiResult, GIT_SECRET_VARIABLE, Metrics, OpenError, RegisteredModels};
 
 /// How requests are let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub struct AppOptions {
     pub memory: ByteSize,
     /// How long the pipeline runs of a program that died wait until they are taken over.
     pub lease: Duration,
+    /// Where queries, profiles and checks of data run; none means in this process.
+    pub engine: Option<Arc<dyn Engine>>,
     /// What webhooks may reach beyond public https: `http`, `private`.
     pub webhooks_allow: String,
 }
@@ -110,69 +112,6 @@ impl fmt::Debug for App {
             .field("project", &self.0.project)
             .field("options", &self.0.options)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why the stores can't be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The home folder can't be made.
-    #[error("can't make the folder \"{}\"", path.display())]
-    Home {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The database can't be opened.
-    #[error(transparent)]
-    Db(#[from] everloop_db::Error),
-    /// The object store can't be opened.
-    #[error(transparent)]
-    Objects(#[from] everloop_objects::Error),
-    /// The query engine can't be made.
-    #[error(transparent)]
-    Tables(#[from] everloop_tables::Error),
-    /// The prediction log can't be opened.
-    #[error(transparent)]
-    Serving(#[from] everloop_serving::Error),
-    /// What webhooks may reach is not what we know.
-    #[error(transparent)]
-    Webhooks(#[from] UnknownAllowance),
-}
-
-impl Coded for OpenError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Home { .. } => Code::FailedPrecondition,
-            Self::Db(error) => error.code(),
-            Self::Objects(error) => error.code(),
-            Self::Tables(error) => error.code(),
-            Self::Serving(error) => error.code(),
-            Self::Webhooks(_) => Code::InvalidArgument,
-        }
-    }
-
-    fn location(&self) -> Option<String> {
-        match self {
-            Self::Home { .. } | Self::Webhooks(_) => None,
-            Self::Db(error) => error.location(),
-            Self::Objects(error) => error.location(),
-            Self::Tables(error) => error.location(),
-            Self::Serving(error) => error.location(),
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Home { .. } => Some("choose another folder with --home".to_owned()),
-            Self::Db(error) => error.hint(),
-            Self::Objects(error) => error.hint(),
-            Self::Tables(error) => error.hint(),
-            Self::Serving(error) => error.hint(),
-            Self::Webhooks(_) => Some("give http, private, or both with a comma between them".to_owned()),
-        }
     }
 }
 
@@ -249,7 +188,13 @@ impl App {
             ServingOptions::new(options.home.join("predictions")),
         )
         .await?;
-        let datasets = Datasets::new(db.clone(), clock.clone(), objects.clone(), tables.clone());
+        // Data is asked where it is told to be. What reads files of this machine, rows in memory, or must give the
+        // same rows in the same order every time stays in this process.
+        let data = match &options.engine {
+            Some(engine) => tables.with_engine(Arc::clone(engine)),
+            None => tables.clone(),
+        };
+        let datasets = Datasets::new(db.clone(), clock.clone(), objects.clone(), data.clone());
         let pipelines = Pipelines {
             db: db.clone(),
             clock: clock.clone(),
@@ -293,7 +238,7 @@ impl App {
             project,
             db,
             objects,
-            tables,
+            tables: data,
             tracking,
             registry,
             datasets,
@@ -441,7 +386,7 @@ impl App {
         &self.0.objects
     }
 
-    /// The query engine.
+    /// The query engine for data.
     #[must_use]
     pub fn tables(&self) -> &Tables {
         &self.0.tables

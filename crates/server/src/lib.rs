@@ -17,24 +17,28 @@ mod guard;
 mod listen;
 mod metrics;
 mod model_source;
+mod open_error;
 mod openapi;
 mod project_file;
 mod routes;
 mod signed;
 mod stages;
 mod system;
+mod tls;
 
-pub use app::{App, AppOptions, Mode, OpenError, migrations};
+pub use app::{App, AppOptions, Mode, migrations};
 pub use background::Background;
 pub use error::{ApiError, ApiResult, ErrorBody, ErrorEnvelope, status_of};
 pub use guard::{Caller, PROJECT_HEADER, REQUEST_ID_HEADER};
-pub use listen::{ListenError, Listener, Tls, serve};
+pub use listen::{ListenError, Listener, serve};
 pub use metrics::Metrics;
 pub use model_source::RegisteredModels;
+pub use open_error::OpenError;
 pub use openapi::describe;
 pub use project_file::PROJECT_FILE;
 pub use routes::{Doc, RouteInfo, Routes};
 pub use signed::GIT_SECRET_VARIABLE;
+pub use tls::{Tls, TlsError};
 
 use axum::Router;
 

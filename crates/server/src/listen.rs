@@ -2,25 +2,18 @@
 
 use axum::Router;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
-use everloop_core::{Code, Coded};
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use everloop_core::{Code, Coded, Timestamp};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::{Tls, TlsError};
+
 /// How long open requests may take to end once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
-
-/// A certificate chain and its key, as PEM files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificate chain.
-    pub certificate: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
-}
 
 /// Why the server can't listen.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +28,8 @@ pub enum ListenError {
         source: std::io::Error,
     },
     /// The certificate or key can't be used.
-    #[error("can't use certificate \"{}\" with key \"{}\"", tls.certificate.display(), tls.key.display())]
-    Tls {
-        /// The files.
-        tls: Tls,
-        /// What is wrong with them.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The socket failed while the server ran.
     #[error("the listening socket failed")]
     Socket(#[from] std::io::Error),
@@ -51,7 +39,7 @@ impl Coded for ListenError {
     fn code(&self) -> Code {
         match self {
             Self::Bind { .. } => Code::Unavailable,
-            Self::Tls { .. } => Code::InvalidArgument,
+            Self::Tls(error) => error.code(),
             Self::Socket(_) => Code::Internal,
         }
     }
@@ -61,7 +49,7 @@ impl Coded for ListenError {
             Self::Bind { .. } => {
                 Some("choose another port with --listen, or 127.0.0.1:0 for any free one".to_owned())
             }
-            Self::Tls { .. } => Some("give a PEM certificate chain and its unencrypted PEM key".to_owned()),
+            Self::Tls(error) => error.hint(),
             Self::Socket(_) => None,
         }
     }
@@ -72,15 +60,18 @@ impl Coded for ListenError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Option<Tls>,
+    tls: Option<RustlsConfig>,
 }
 
 impl Listener {
-    /// Binds `address`; port 0 picks a free one.
+    /// Binds `address`; port 0 picks a free one. With `tls` it answers HTTPS only; `now` is held against the
+    /// certificate.
     ///
     /// # Errors
-    /// [`ListenError::Bind`] when the address can't be had.
-    pub async fn bind(address: SocketAddr, tls: Option<Tls>) -> Result<Self, ListenError> {
+    /// [`ListenError::Tls`] when the certificate can't be used, [`ListenError::Bind`] when the address can't be had.
+    pub async fn bind(address: SocketAddr, tls: Option<&Tls>, now: Timestamp) -> Result<Self, ListenError> {
+        let tls = tls.map(|tls| tls.load(now)).transpose()?;
+        let tls = tls.map(|config| RustlsConfig::from_config(Arc::new(config)));
         let bind = |source| ListenError::Bind { address, source };
         let socket = TcpListener::bind(address).await.map_err(bind)?;
         let address = socket.local_addr().map_err(bind)?;
@@ -104,7 +95,7 @@ impl Listener {
 /// Answers on `listener` until `stop`; then takes no new connections, lets open requests end, and returns.
 ///
 /// # Errors
-/// When the certificate can't be used or the socket fails.
+/// When the socket fails.
 pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) -> Result<(), ListenError> {
     let handle = Handle::new();
     let drain = {
@@ -135,14 +126,11 @@ async fn answer(listener: Listener, router: Router, handle: Handle<SocketAddr>) 
                 .serve(service)
                 .await?;
         }
-        Some(tls) => {
-            let config = RustlsConfig::from_pem_file(&tls.certificate, &tls.key)
-                .await
-                .map_err(|source| ListenError::Tls {
-                    tls: tls.clone(),
-                    source,
-                })?;
-            axum_server::from_tcp_rustls(socket, config)?
+        Some(config) => {
+            let plain = axum_server::accept::NoDelayAcceptor::new();
+            let acceptor = RustlsAcceptor::new(config).acceptor(plain);
+            axum_server::from_tcp(socket)?
+                .acceptor(acceptor)
                 .handle(handle)
                 .serve(service)
                 .await?;

@@ -1,4 +1,4 @@
-//! `everloop admin`: tokens, the ledger's chain, backups.
+//! `everloop admin`: tokens, the ledger's chain, backups, space.
 
 use clap::{Args, Subcommand};
 use everloop_server::api::Done;
@@ -6,12 +6,13 @@ use everloop_server::api::ledger::VerificationBody;
 use everloop_server::api::tokens::{CreateToken, CreatedToken, TokenList};
 
 use super::backup::{self, BackupArgs, RestoreArgs};
+use super::gc::{self, GcArgs};
 use crate::client::{Client, segment};
 use crate::context::{Context, Needs};
 use crate::exit::Exit;
 use crate::output::{Output, moment, or_dash, table};
 
-/// Administration: tokens, the ledger's chain, backups.
+/// Administration: tokens, the ledger's chain, backups, space.
 #[derive(Debug, Subcommand)]
 #[command(
     after_help = "Example:\n  everloop admin token create ci --role editor --lifetime 90d\n  everloop admin verify"
@@ -22,6 +23,7 @@ pub enum AdminCommand {
     Verify(VerifyArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
+    Gc(GcArgs),
 }
 
 /// Tokens: who else may use the server.
@@ -83,6 +85,11 @@ pub async fn run(command: &AdminCommand, context: &Context) -> anyhow::Result<Ex
     match command {
         AdminCommand::Backup(args) => backup::backup(args, context).await,
         AdminCommand::Restore(args) => backup::restore(args, context).await,
+        AdminCommand::Gc(args) => {
+            context
+                .ask(Needs::Stores, async |client| gc::run(args, client, output).await)
+                .await
+        }
         AdminCommand::Verify(_) => {
             context
                 .ask(Needs::Stores, async |client| verify(client, output).await)

@@ -24,6 +24,7 @@ pub enum DataCommand {
     Diff(DiffArgs),
     Profile(ProfileArgs),
     Checkout(CheckoutArgs),
+    Delete(DeleteArgs),
 }
 
 /// List the datasets.
@@ -124,6 +125,22 @@ pub struct CheckoutArgs {
     force: bool,
 }
 
+/// Delete a version's files.
+///
+/// The version stays in the log and in the history of the models trained on it, but it can't be read, checked out or
+/// reproduced any more. Its space comes back with "everloop admin gc". The newest version is not deleted.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  everloop data delete flights 3 --yes")]
+pub struct DeleteArgs {
+    /// Name of the dataset
+    name: String,
+    /// Number of the version
+    version: u64,
+    /// Don't ask
+    #[arg(long)]
+    yes: bool,
+}
+
 /// Does what is asked of datasets.
 pub async fn run(command: DataCommand, client: &Client, output: Output) -> anyhow::Result<Exit> {
     match command {
@@ -134,6 +151,7 @@ pub async fn run(command: DataCommand, client: &Client, output: Output) -> anyho
         DataCommand::Diff(args) => diff(&args, client, output).await,
         DataCommand::Profile(args) => profile(&args, client, output).await,
         DataCommand::Checkout(args) => checkout(&args, client, output).await,
+        DataCommand::Delete(args) => delete(&args, client, output).await,
     }?;
     Ok(Exit::Done)
 }
@@ -250,7 +268,10 @@ fn version_row(version: &VersionBody) -> Vec<String> {
         version.rows.to_string(),
         version.files.to_string(),
         version.actor.clone(),
-        version.parents.join(" "),
+        match &version.deleted_at {
+            None => version.parents.join(" "),
+            Some(at) => format!("deleted {}", moment(at)),
+        },
     ]
 }
 
@@ -354,5 +375,27 @@ async fn checkout(args: &CheckoutArgs, client: &Client, output: Output) -> anyho
         let mut lines: Vec<String> = done.written.iter().map(|path| format!("wrote {path}")).collect();
         lines.push(format!("{} files were there already", done.unchanged));
         lines.join("\n")
+    })
+}
+
+async fn delete(args: &DeleteArgs, client: &Client, output: Output) -> anyhow::Result<()> {
+    let path = format!(
+        "/api/v1/datasets/{}/versions/{}",
+        segment(&args.name),
+        args.version
+    );
+    let version: VersionBody = client.get(&path).await?;
+    if !args.yes {
+        output.confirm(&format!(
+            "{}@{}: {} rows in {} files can't be read any more",
+            version.dataset, version.version, version.rows, version.files
+        ))?;
+    }
+    let deleted: VersionBody = client.delete(&path).await?;
+    output.result(&deleted, |deleted| {
+        format!(
+            "{}@{} is deleted; \"everloop admin gc\" gives back its space",
+            deleted.dataset, deleted.version
+        )
     })
 }

@@ -3,12 +3,14 @@
 mod admin;
 mod backup;
 mod check;
+mod cluster;
 mod config;
 mod dag;
 mod data;
 mod decisions;
 mod deploy;
 mod feedback;
+mod gc;
 mod init;
 mod log;
 mod model;
@@ -28,6 +30,7 @@ use std::path::PathBuf;
 
 use crate::context::{Context, Needs};
 use crate::demo::{self, DemoArgs};
+use crate::engine;
 use crate::exit::Exit;
 use crate::logging::{self, Reader};
 use crate::output::Output;
@@ -55,6 +58,9 @@ pub struct Cli {
     /// Folder of the embedded database, objects and settings [default: .everloop in the project]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     home: Option<PathBuf>,
+    /// Where queries, profiles and checks of data run: local, or ballista://HOST:PORT [default: local]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    engine: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -96,6 +102,8 @@ enum Command {
     Why(why::WhyArgs),
     Schema(schema::SchemaArgs),
     #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -107,10 +115,11 @@ enum Command {
 /// What the command says; `problem::verdict` turns it into words and an exit code.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let output = cli.output();
-    let flags = match &cli.command {
+    let mut flags = match &cli.command {
         Command::Server(args) => args.settings(),
         _ => Vec::new(),
     };
+    flags.extend(cli.engine.map(|engine| ("engine", engine)));
     let context = Context::load(cli.home, &flags, output)?;
     let reader = match &cli.command {
         Command::Server(_) => Reader::Operator,
@@ -118,11 +127,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     logging::start(&context.config, reader)?;
     match cli.command {
-        Command::Demo(args) => demo::run(args, output).await,
+        Command::Demo(args) => demo::run(args, output, engine::engine(&context.config)?).await,
         Command::Init(args) => init::run(&args, output),
         Command::Server(args) => server::run(&args, &context).await,
         Command::Schema(args) => schema::run(&args, output),
         Command::Config(command) => config::run(&command, &context),
+        Command::Cluster(command) => cluster::run(&command, &context).await,
         Command::Admin(command) => admin::run(&command, &context).await,
         other => ask(other, &context).await,
     }
@@ -152,6 +162,7 @@ async fn ask(command: Command, context: &Context) -> anyhow::Result<Exit> {
             | Command::Init(_)
             | Command::Server(_)
             | Command::Schema(_)
+            | Command::Cluster(_)
             | Command::Config(_)
             | Command::Admin(_) => Ok(Exit::Done),
         })

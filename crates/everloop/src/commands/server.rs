@@ -71,7 +71,7 @@ pub async fn run(args: &ServerArgs, context: &Context) -> anyhow::Result<Exit> {
     let mode = mode(address, tls.is_some() || args.insecure)?;
     let options = context.app_options(mode.clone(), Clock::system())?;
     let app = App::open(options, context.project_name()?).await?;
-    let listener = Listener::bind(address, tls).await?;
+    let listener = Listener::bind(address, tls.as_ref(), app.clock().wall()).await?;
     if mode == Mode::Tokens {
         ensure_admin(&app, context.output).await?;
     }
@@ -105,14 +105,14 @@ pub async fn run(args: &ServerArgs, context: &Context) -> anyhow::Result<Exit> {
 
 /// What tells a server to stop: Ctrl-C, and a service manager's SIGTERM.
 #[cfg(unix)]
-struct Signals {
+pub(super) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -120,7 +120,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -130,15 +130,15 @@ impl Signals {
 
 /// What tells a server to stop: Ctrl-C.
 #[cfg(windows)]
-struct Signals(tokio::signal::windows::CtrlC);
+pub(super) struct Signals(tokio::signal::windows::CtrlC);
 
 #[cfg(windows)]
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self(tokio::signal::windows::ctrl_c()?))
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         let _ = self.0.recv().await;
     }
 }

@@ -12,7 +12,9 @@ mod table;
 mod world;
 
 use clap::{Args, ValueEnum};
+use everloop_tables::Engine;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::exit::Exit;
 use crate::output::Output;
@@ -64,12 +66,12 @@ enum Scenario {
 ///
 /// # Errors
 /// When the stores can't be opened or the server does not answer.
-pub async fn run(args: DemoArgs, output: Output) -> anyhow::Result<Exit> {
+pub async fn run(args: DemoArgs, output: Output, engine: Option<Arc<dyn Engine>>) -> anyhow::Result<Exit> {
     anyhow::ensure!(
         args.listen.ip().is_loopback(),
         "the demo's server binds loopback only"
     );
-    let world = World::open(&args).await?;
+    let world = World::open(&args, engine).await?;
     output.note(&format!("Project: {}", world.root().display()));
     output.note(&format!("Server:  {}", world.url()));
     let narration = narrate::start(&world, output);

@@ -2,8 +2,9 @@
 
 use everloop_core::{ByteSize, Clock, Ids, ProjectName, Timestamp};
 use everloop_server::{App, AppOptions, Background, Listener, Mode, router, serve};
-use everloop_tables::{Tables, TablesOptions};
+use everloop_tables::{Engine, Tables, TablesOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -28,7 +29,7 @@ pub struct World {
 
 impl World {
     /// Writes the project, opens the stores and starts the server, with the clock before the first flight.
-    pub async fn open(args: &DemoArgs) -> anyhow::Result<Self> {
+    pub async fn open(args: &DemoArgs, engine: Option<Arc<dyn Engine>>) -> anyhow::Result<Self> {
         let (root, folder) = match &args.dir {
             Some(dir) => (dir.clone(), None),
             None => {
@@ -54,11 +55,12 @@ impl World {
             stages: None,
             memory: ByteSize(2 << 30),
             lease: Duration::from_secs(15),
+            engine,
             webhooks_allow: String::new(),
         };
         let app = App::open(options, ProjectName::new("flights")?).await?;
         let background = app.start();
-        let listener = Listener::bind(args.listen, None).await?;
+        let listener = Listener::bind(args.listen, None, clock.wall()).await?;
         let url = listener.url();
         let stop = CancellationToken::new();
         #[expect(
@@ -66,7 +68,7 @@ impl World {
             reason = "the handle is kept and awaited in `close`"
         )]
         let server = tokio::spawn(serve(listener, router(&app), stop.clone()));
-        let client = Client::Remote(Remote::new(&url, None, None));
+        let client = Client::Remote(Remote::new(&url, None, None, Vec::new()));
         let tables = Tables::new(TablesOptions::default())?;
         Ok(Self {
             root,

@@ -20,6 +20,7 @@ const COMMANDS: &[&str] = &[
     "data diff",
     "data profile",
     "data checkout",
+    "data delete",
     "check",
     "check data",
     "check model",
@@ -44,6 +45,9 @@ const COMMANDS: &[&str] = &[
     "decisions",
     "why",
     "schema",
+    "cluster",
+    "cluster scheduler",
+    "cluster worker",
     "config",
     "config show",
     "admin",
@@ -54,6 +58,7 @@ const COMMANDS: &[&str] = &[
     "admin verify",
     "admin backup",
     "admin restore",
+    "admin gc",
 ];
 
 fn help(command: &str) -> String {

@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod backup;
+mod engine;
 mod errors;
 mod help;
 mod program;
 mod project;
 mod push;
 mod server;
+mod space;
+mod tls;

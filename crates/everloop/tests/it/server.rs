@@ -13,8 +13,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(folder: &Path, args: &[&str]) -> Self {
+        Self::start_as(folder, &[&["server"], args].concat())
+    }
+
+    /// Any command that goes on until it is told to stop.
+    pub fn start_as(folder: &Path, args: &[&str]) -> Self {
         let mut child = command(folder)
-            .arg("server")
             .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -63,6 +63,16 @@ pub(crate) fn routes(routes: Routes) -> Routes {
             Doc::new("get_dataset_version", "One version: a number, or `latest`.").answer::<VersionBody>(),
             version,
         )
+        .delete(
+            Permission::admin(Resource::Dataset),
+            "/api/v1/datasets/{name}/versions/{version}",
+            Doc::new(
+                "delete_dataset_version",
+                "Deletes a version: its row stays, its files go with the next collection.",
+            )
+            .answer::<VersionBody>(),
+            delete,
+        )
         .get(
             read,
             "/api/v1/datasets/{name}/versions/{version}/profile",
@@ -167,6 +177,9 @@ pub struct VersionBody {
     pub actor: String,
     /// When.
     pub created_at: Time,
+    /// When it was deleted, if it was: then it has no files any more.
+    #[serde(default)]
+    pub deleted_at: Option<Time>,
 }
 
 /// A column of a version.
@@ -200,6 +213,7 @@ impl From<Version> for VersionBody {
             run_id: version.run.map(Into::into),
             actor: version.actor,
             created_at: version.created_at.into(),
+            deleted_at: version.deleted_at.map(Into::into),
         }
     }
 }
@@ -336,6 +350,19 @@ async fn version(
     Path((name, wanted)): Path<(String, String)>,
 ) -> ApiResult<Json<VersionBody>> {
     Ok(Json(find(&app, &caller, name, &wanted).await?.into()))
+}
+
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Path((name, wanted)): Path<(String, String)>,
+) -> ApiResult<Json<VersionBody>> {
+    let found = find(&app, &caller, name, &wanted).await?;
+    let deleted = app
+        .datasets()
+        .delete(&caller.project, caller.actor(), &found.reference())
+        .await?;
+    Ok(Json(deleted.into()))
 }
 
 async fn profile(

@@ -9,6 +9,7 @@ pub mod git;
 pub mod ledger;
 pub mod models;
 pub mod monitors;
+pub mod objects;
 pub mod pipelines;
 pub mod predictions;
 pub mod project;
@@ -40,6 +41,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .with(controller::routes)
         .with(git::routes)
         .with(ledger::routes)
+        .with(objects::routes)
         .with(tokens::routes)
 }
 

@@ -9,6 +9,9 @@ use everloop_access::Principal;
 use everloop_core::{
     ArtifactPath, ByteSize, Clock, Column, Frame, Ids, ModelName, ProjectName, Timestamp, Values,
 };
+use everloop_db::DbUrl;
+use everloop_db::testing::Place;
+use everloop_objects::StoreUrl;
 use everloop_registry::VersionNumber;
 use everloop_registry::files::ModelFile;
 use everloop_registry::versions::NewVersion;
@@ -31,6 +34,8 @@ pub struct House {
     pub root: TempDir,
     /// Of its ids: each process makes others.
     seed: u64,
+    /// Where its database lies, when that is not its own folder.
+    _place: Option<Place>,
 }
 
 /// What came back.
@@ -70,6 +75,11 @@ impl House {
         Self::over(tempfile::tempdir().unwrap(), mode, "", 1).await
     }
 
+    /// A program on this database and this store.
+    pub async fn on(mode: Mode, db: Option<DbUrl>, store: Option<StoreUrl>) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), mode, ("", 1), (db, store)).await
+    }
+
     /// The same stores as another process would open them, later.
     pub async fn reopened(self, webhooks_allow: &str) -> Self {
         let Self {
@@ -77,6 +87,7 @@ impl House {
             router,
             root,
             seed,
+            ..
         } = self;
         let (mode, clock) = (app.mode().clone(), app.clock().clone());
         app.db().close().await;
@@ -88,16 +99,30 @@ impl House {
 
     /// A program on what lies in `root`.
     pub async fn over(root: TempDir, mode: Mode, webhooks_allow: &str, seed: u64) -> Self {
+        Self::with(root, mode, (webhooks_allow, seed), (None, None)).await
+    }
+
+    async fn with(
+        root: TempDir,
+        mode: Mode,
+        (webhooks_allow, seed): (&str, u64),
+        (db, store): (Option<DbUrl>, Option<StoreUrl>),
+    ) -> Self {
+        let environment = [
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            (GIT_SECRET_VARIABLE, SECRET),
+            ("HOOK_SECRET", SECRET),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ];
         let options = AppOptions {
             home: root.path().join(".everloop"),
             root: root.path().to_owned(),
-            db: None,
-            store: None,
-            environment: vec![
-                ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
-                (GIT_SECRET_VARIABLE.to_owned(), SECRET.to_owned()),
-                ("HOOK_SECRET".to_owned(), SECRET.to_owned()),
-            ],
+            db,
+            store,
+            environment: environment
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             mode,
             clock: Clock::manual(START),
             ids: Ids::seeded(seed),
@@ -105,6 +130,7 @@ impl House {
             stages: Some(1),
             memory: ByteSize(256 << 20),
             lease: Duration::from_secs(15),
+            engine: None,
             webhooks_allow: webhooks_allow.to_owned(),
         };
         let project = ProjectName::new("flights").unwrap();
@@ -115,7 +141,14 @@ impl House {
             router,
             root,
             seed,
+            _place: None,
         }
+    }
+
+    /// Keeps the place of its database until it goes.
+    pub fn keep(mut self, place: Place) -> Self {
+        self._place = Some(place);
+        self
     }
 
     pub fn write(&self, path: &str, text: &str) {
@@ -149,6 +182,11 @@ impl House {
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(json_request(Method::PUT, path, body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Request::delete(path).body(Body::empty()).unwrap())
+            .await
     }
 
     /// Bytes that say nothing of what they are.
