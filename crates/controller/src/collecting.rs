@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::advance::PROFILE_TAG;
+use crate::advance::{PROFILE_TAG, SCORES_TAG};
 use crate::{Controller, Error, Result};
 
 /// Hashes read in one transaction.
@@ -47,7 +47,7 @@ impl Controller {
             .await?;
         live.extend(parts.db.read(everloop_pipelines::live_objects).await?);
         live.extend(parts.db.read(everloop_serving::live_objects).await?);
-        live.extend(parts.db.read(profiles_of_training).await?);
+        live.extend(parts.db.read(profiles_of_versions).await?);
         Ok(live)
     }
 
@@ -175,8 +175,9 @@ pub fn release_copied(tx: &mut Tx<'_>) -> Result<(), everloop_db::Error> {
 }
 
 /// The profiles that drift is measured from.
-fn profiles_of_training(tx: &mut Tx<'_>) -> Result<Vec<Hash>> {
-    let named = everloop_registry::references::tagged(tx, PROFILE_TAG)?;
+fn profiles_of_versions(tx: &mut Tx<'_>) -> Result<Vec<Hash>> {
+    let mut named = everloop_registry::references::tagged(tx, PROFILE_TAG)?;
+    named.extend(everloop_registry::references::tagged(tx, SCORES_TAG)?);
     // Anyone may set a tag; what is no hash names no object.
     Ok(named.iter().filter_map(|text| text.parse().ok()).collect())
 }

@@ -59,6 +59,14 @@ const REFERENCES: &[Reference] = &[
         ],
         ..plain("model_version_tags.value")
     },
+    Reference {
+        with: &[
+            ("model", Fixed::Number(1)),
+            ("version", Fixed::Number(1)),
+            ("key", Fixed::Text("everloop.score_profile")),
+        ],
+        ..plain("model_version_tags.value")
+    },
     // The manifest itself; its file is asked for beside it.
     Reference {
         with: &[("profile", Fixed::Manifest)],
