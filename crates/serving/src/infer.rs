@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::read::columns::is_own;
 use crate::routing::{LiveEndpoint, Loaded, slot_of};
 use crate::wal::{Record, Role};
 use crate::{Error, Result, Serving};
@@ -76,6 +77,12 @@ impl Serving {
                 rows,
                 most: self.0.options.most_rows,
             });
+        }
+        if let Some(own) = ask.rows.columns().iter().find(|column| is_own(&column.name)) {
+            return Err(Error::bad_at(
+                "an input can't have the name of one of the prediction log's own columns",
+                format!("input \"{}\"", own.name),
+            ));
         }
         let received_at = self.0.clock.now();
         let ids: Vec<PredictionId> = (0..rows).map(|_| self.0.ids.prediction(received_at)).collect();

@@ -35,6 +35,24 @@ pub mod columns {
     pub const ERROR: &str = "_error";
     /// The true label; NaN when none came.
     pub const LABEL: &str = "_label";
+
+    /// Whether `name` is one of these: no input may be called so, for a table has each name once.
+    #[must_use]
+    pub fn is_own(name: &str) -> bool {
+        matches!(
+            name,
+            ID | MODEL
+                | VERSION
+                | ROLE
+                | EVENT_TIME
+                | RECEIVED_AT
+                | LATENCY_US
+                | SCORE
+                | PREDICTION
+                | ERROR
+                | LABEL
+        )
+    }
 }
 
 /// Which predictions.

@@ -29,7 +29,9 @@ pub(crate) struct Table {
 pub(crate) fn tables<'a>(batches: impl Iterator<Item = Batch<'a>>) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
     let mut last = 0;
-    for batch in batches {
+    for mut batch in batches {
+        // What was logged before such inputs were refused must not keep the rest of its segment from being stored.
+        batch.features.retain(|(name, _)| !columns::is_own(name));
         // Nearly always the one that the batch before went to.
         let fits = |table: &Table| table.fits(&batch);
         let found = tables.get(last).is_some_and(fits).then_some(last);
@@ -197,6 +199,21 @@ mod tests {
             Some(&Values::Bool(vec![Some(true), None, Some(false)]))
         );
         assert_eq!(frame.get(columns::SCORE), Some(&Values::Float(vec![0.5; 3])));
+    }
+
+    #[test]
+    fn an_input_called_like_a_column_of_ours_is_left_out() {
+        let features = vec![("_id", Cells::Texts(vec![Some("x")])), ("a", Cells::Truths(&[1]))];
+        let frame = tables([batch("e", vec!["1"], features)].into_iter())
+            .remove(0)
+            .into_frame();
+        let names: Vec<&str> = frame
+            .columns()
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
+        assert_eq!(names.iter().filter(|name| **name == columns::ID).count(), 1);
+        assert!(names.contains(&"a"));
     }
 
     #[test]

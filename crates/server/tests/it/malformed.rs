@@ -48,6 +48,7 @@ async fn wrong_tensors_are_the_callers_fault() {
         ("columns of different lengths", json!({ "inputs": [tensor("delay", json!([2]), "FP64", json!([1.0, 2.0])), carrier] }).to_string()),
         ("a column twice", json!({ "inputs": [carrier, carrier] }).to_string()),
         ("a column missing", json!({ "inputs": [carrier] }).to_string()),
+        ("a column of the log", json!({ "inputs": [tensor("delay", json!([1]), "FP64", json!([1.0])), carrier, tensor("_id", json!([1]), "BYTES", json!(["x"]))] }).to_string()),
         ("no time", json!({ "inputs": two_flights()["inputs"], "parameters": { "event_time": "yesterday" } }).to_string()),
         ("deep nesting", "[".repeat(100_000)),
     ];
